@@ -1,0 +1,63 @@
+# firstlight: `make` lists the targets. Each sets up what it needs; nothing has to be done before.
+
+PYTHON ?= python3
+JOBS ?= auto
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+STUBS := $(VENV)/stubs
+STUB_VERSION := 1.29.0.post1
+STDLIB_STUB_VERSION := 1.29.0.post2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format format-check lint types size system clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(READY) ## a virtual environment with everything pinned; the other targets make it too
+
+$(READY): pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "firstlight needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -c constraints.txt -e '.[dev]'
+	$(PIP) --no-deps --upgrade --target $(STUBS)/esp32 'micropython-esp32-stubs==$(STUB_VERSION)'
+	$(PIP) --no-deps --upgrade --target $(STUBS)/rp2 'micropython-rp2-stubs==$(STUB_VERSION)'
+	$(PIP) --no-deps --upgrade --target $(STUBS)/stdlib 'micropython-stdlib-stubs==$(STDLIB_STUB_VERSION)'
+	$(BIN)/python -c 'from firstlight.umqtt import simple_source; simple_source()'
+	touch $@
+
+demo: $(READY) ## a bare virtual board to its first telemetry, on this machine alone
+	$(BIN)/firstlight demo
+
+test: $(READY) ## all tests, on CPython and on MicroPython
+	$(BIN)/pytest -q -n $(JOBS)
+
+check: format-check lint types test size ## what CI runs: format, lint, types, tests, sizes
+
+format: $(READY) ## put the code in form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+
+types: $(READY) types-esp32 types-rp2 ## mypy: the host's code, and the device's against both ports' stubs
+	$(BIN)/mypy host_tools tests
+
+types-%: $(READY)
+	MYPYPATH=firmware:tests/typings:$(STUBS)/$* $(BIN)/mypy --config-file tests/typings/device.ini \
+		--no-site-packages --custom-typeshed-dir $(STUBS)/stdlib --cache-dir .mypy_cache/$* firmware
+
+size: $(READY) ## .mpy bytes and the smallest heap for a first boot, against their budgets
+	$(BIN)/python -m tests.size
+
+system: ## programs that only some tests need, by apt; as root
+	command -v openssl >/dev/null || (apt-get update && apt-get install --yes --no-install-recommends openssl)
+
+clean: ## delete what make made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,93 @@
+"""What the stand-ins share: the way to the bridge, the clock's offset, the flash, the settings.
+
+Never mounts anything; board code reaches none of it by name.
+"""
+
+import json
+
+import utime as _host_time  # `time` is the stand-in
+import vfs
+
+_BLOCK = 4096
+_EPOCH_2000 = 946684800  # 2000-01-01 UTC in Unix seconds
+
+settings = {}
+reset_cause = 1
+clock = [0]  # nanoseconds to add to the PC's clock
+
+_bridge = None
+_host_files = None  # the PC's file system, not mounted
+_folder = ""
+
+
+def connect(text: str) -> bool:
+    """Take the bridge's word: folder, control descriptor, clock, cause. Return: run main.py?"""
+    global _host_files, _folder, _bridge, reset_cause
+    word = json.loads(text)
+    _host_files = vfs.VfsPosix()
+    _folder = word["folder"]
+    _bridge = open(word["control"], "wb")  # noqa: SIM115  open as long as the board is
+    reset_cause = word["reset_cause"]
+    clock[0] = word["offset_ns"]
+    with open_file("virtual.json", "r") as file:
+        settings.update(json.load(file))
+    return word["run_main"]
+
+
+def open_file(name: str, mode: str):
+    """Open one of the files that make up the board, in its folder on the PC."""
+    return _host_files.open(_folder + "/" + name, mode)
+
+
+def replace_file(old: str, new: str) -> None:
+    """Let one such file take another's place, in one step."""
+    _host_files.rename(_folder + "/" + old, _folder + "/" + new)
+
+
+def tell(line: str) -> None:
+    """Send one line to the bridge; short enough to be written whole."""
+    _bridge.write(line.encode() + b"\n")
+
+
+def halt(line: str) -> None:
+    """Tell the bridge to stop this interpreter, and never return."""
+    tell(line)
+    while True:
+        try:
+            _host_time.sleep(1)
+        except KeyboardInterrupt:
+            pass
+
+
+def set_clock(unix_s: int, subsecond_us: int) -> None:
+    """Set the board's clock, here and for the boots until the power is cut."""
+    clock[0] = unix_s * 1000000000 + subsecond_us * 1000 - _host_time.time_ns()
+    tell(f"clock {clock[0]}")
+
+
+class Flash:
+    """The flash chip: a block device over flash.img (docs/library/os.rst, block devices)."""
+
+    def __init__(self):
+        self._file = open_file("flash.img", "r+b")
+        self._count = self._file.seek(0, 2) // _BLOCK
+
+    def is_erased(self) -> bool:
+        block = bytearray(_BLOCK)
+        self.readblocks(0, block)
+        return block == b"\xff" * _BLOCK
+
+    def readblocks(self, number, buffer, offset=0):
+        self._file.seek(number * _BLOCK + offset)
+        self._file.readinto(buffer)
+
+    def writeblocks(self, number, buffer, offset=0):
+        self._file.seek(number * _BLOCK + offset)
+        self._file.write(buffer)
+
+    def ioctl(self, operation, _argument):
+        if operation == 4:
+            return self._count
+        if operation == 5:
+            return _BLOCK
+        return 0

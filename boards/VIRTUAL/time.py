@@ -1,0 +1,24 @@
+"""time as on a board: whole seconds, UTC, and a clock that nobody has set at power-on.
+
+Never shows the PC's clock. Epoch 1970, as on rp2; the clock starts at 2000-01-01.
+"""
+
+import _wires
+from utime import *  # noqa: F403
+from utime import gmtime as _gmtime
+from utime import time_ns as _host_time_ns
+
+
+def time_ns() -> int:
+    return _host_time_ns() + _wires.clock[0]
+
+
+def time() -> int:
+    return time_ns() // 1000000000
+
+
+def gmtime(seconds=None) -> tuple:
+    return _gmtime(time() if seconds is None else int(seconds))[:8]
+
+
+localtime = gmtime

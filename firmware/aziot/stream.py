@@ -1,0 +1,159 @@
+"""MQTT packets over one socket: whole and checked ones come in, and no wait passes its deadline.
+
+umqtt's four methods (read, write, setblocking, close), so that umqtt can neither block for ever
+nor see a byte of a packet that is not whole. Knows packets' framing (MQTT 3.1.1 section 2.2) and
+nothing of what they mean: the inspect function that it is given does, and raises.
+
+What is written is gathered, and leaves in one piece with flush() or the next read.
+"""
+
+import errno
+import select
+
+from ._const import const
+from .errors import ProtocolError
+
+TYPE_CHECKING = const(0)  # the type checker alone takes it for true; no board has these modules
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_LEAST = const(2)  # bytes in any packet: its kind, and a length
+
+
+class Deadline:
+    """A bound on a wait, counted in the clock's ticks. clock: as MicroPython's time module."""
+
+    def __init__(self, clock: "Any", limit_ms: int) -> None:
+        self._clock = clock
+        self._until = clock.ticks_add(clock.ticks_ms(), limit_ms)
+
+    def left_ms(self) -> int:
+        """Return the milliseconds left, 0 when it has passed."""
+        left_ms: int = self._clock.ticks_diff(self._until, self._clock.ticks_ms())
+        return max(0, left_ms)
+
+
+class Stream:
+    """A connected, non-blocking socket, read by whole packets of at most longest.
+
+    inspect(packet, at) is called once with each; at is where its body
+    begins; it raises if the packet makes no sense.
+    Raises OSError (ETIMEDOUT, ECONNRESET, the socket's own) and ProtocolError.
+    """
+
+    def __init__(
+        self,
+        sock: "Any",
+        deadline: Deadline,
+        longest: int,
+        inspect: "Callable[[bytearray, int], None]",
+    ) -> None:
+        self._sock = sock
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
+        self._longest = longest
+        self._inspect = inspect
+        self.deadline = deadline  # of every wait; the owner sets a new one for each call
+        self._blocking = True
+        self._out = bytearray()
+        self._arriving = bytearray(_LEAST)  # the next packet, as long as is known so far
+        self._filled = 0  # how much of it is here
+        self._packet = bytearray()  # the last whole one
+        self._at = 0  # how far umqtt has read it
+
+    def setblocking(self, wait: bool) -> None:
+        self._blocking = wait
+
+    def skip(self) -> None:
+        """Forget what is unread of the last packet: the next read is another's first byte."""
+        self._packet = bytearray()
+        self._at = 0
+
+    def write(self, data: bytes, size: int | None = None) -> None:
+        self._out += data if size is None else data[:size]
+
+    def flush(self) -> None:
+        """Send what was written."""
+        rest = memoryview(self._out)
+        while rest:
+            sent = self._sock.write(rest)
+            if sent:
+                rest = rest[sent:]
+            else:
+                self._await(select.POLLOUT)
+        self._out = bytearray()
+
+    def read(self, size: int) -> bytearray | None:
+        """Return size bytes of one packet; None if not blocking and no packet is whole."""
+        self.flush()
+        if self._at == len(self._packet) and not self._next():
+            return None
+        if self._at + size > len(self._packet):
+            raise ProtocolError("MQTT: short packet")
+        if self._at + size == len(self._packet):  # all that is left: no copy, it may be long
+            rest = self._packet
+            rest[: self._at] = b""
+            self.skip()
+            return rest
+        self._at += size
+        return self._packet[self._at - size : self._at]
+
+    def wait(self, limit_ms: int) -> None:
+        """Return when there is something to read, or after limit_ms."""
+        self._poller.modify(self._sock, select.POLLIN)
+        self._poller.poll(limit_ms)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _next(self) -> bool:
+        """Make the next packet the current one, if it is whole, or waited for."""
+        while True:
+            count = self._sock.readinto(memoryview(self._arriving)[self._filled :])
+            if count:
+                self._filled += count
+            elif count is not None:
+                raise OSError(errno.ECONNRESET)
+            elif self._blocking or self._filled:
+                self._await(select.POLLIN)
+            else:
+                return False
+            if self._filled == len(self._arriving) and self._is_whole():
+                self._packet, self._at = self._arriving, 0
+                self._arriving, self._filled = bytearray(_LEAST), 0
+                return True
+
+    def _is_whole(self) -> bool:
+        """See whether the arriving packet is all here; if not, make room for what is known of it.
+
+        Its length takes one to four bytes, seven bits in each (MQTT 3.1.1 section 2.2.3).
+        """
+        head = self._arriving
+        length = shift = 0
+        for i in range(1, min(len(head), 5)):
+            length |= (head[i] & 0x7F) << shift
+            shift += 7
+            if not head[i] & 0x80:
+                if length > self._longest:
+                    raise ProtocolError("MQTT: long packet, %d" % length)
+                if len(head) == i + 1 + length:
+                    self._inspect(head, i + 1)
+                    return True
+                break
+        else:  # one more byte of the length
+            if len(head) > 4:
+                raise ProtocolError("MQTT: odd length")
+            length = 1
+        grown = bytearray(i + 1 + length)
+        grown[: len(head)] = head
+        self._arriving = grown
+        return False
+
+    def _await(self, kind: int) -> None:
+        left_ms = self.deadline.left_ms()
+        if left_ms:
+            self._poller.modify(self._sock, kind)
+            self._poller.poll(left_ms)
+        else:
+            raise OSError(errno.ETIMEDOUT)

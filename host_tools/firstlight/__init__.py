@@ -1,0 +1,1 @@
+"""firstlight: the host tools. Flash, derive, inject, prove; and a local Azure to rehearse with."""

@@ -1,0 +1,131 @@
+"""`firstlight enroll`: enrollments in DPS, at Azure or at a local one.
+
+Keys go into a file for their owner alone, or stay at the service; never onto the screen.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import keys
+from ..azure import Kind, Service
+from ..custody import write_private
+from ..errors import UsageError
+from .options import key, service, service_options, source_option
+
+_KINDS: dict[str, Kind] = {"group": "enrollmentGroups", "device": "enrollments"}
+
+
+@click.group()
+def enroll() -> None:
+    """Create and read enrollments through the DPS service API.
+
+    \b
+    The connection string is the DPS instance's, with the rights to write enrollments; a local
+    Azure writes its own to connection-string.txt. It is named by where it is kept:
+      firstlight enroll group line-1 --connection file:connection-string.txt --root root.pem
+    """
+
+
+def _creating(verb: Any) -> Any:
+    for option in (
+        click.option(
+            "--key-out",
+            type=click.Path(path_type=Path),
+            help="Write the primary key here, readable by you alone.",
+        ),
+        click.option("--disabled", is_flag=True, help="Enroll, but let nobody in yet."),
+        click.option("--hub", "hubs", multiple=True, help="Assign to this hub; may be repeated."),
+        source_option("--secondary-key", "the secondary key"),
+        source_option("--primary-key", "the primary key; without, the service makes both"),
+    ):
+        verb = option(verb)
+    return service_options(verb)
+
+
+@enroll.command()
+@click.argument("name")
+@_creating
+def group(name: str, connection: str, root: Path | None, **wishes: Any) -> None:
+    """Create the enrollment group NAME, its devices' keys derived from its own.
+
+    \b
+    Example:
+      firstlight enroll group line-1 --connection env:DPS_CONNECTION --key-out group.key
+    """
+    document = {"enrollmentGroupId": name} | _wanted(wishes)
+    _create(service(connection, root), "group", name, document, wishes["key_out"])
+
+
+@enroll.command()
+@click.argument("registration_id")
+@click.option("--device-id", help="The device's name at its hub, if not the registration id.")
+@_creating
+def device(
+    registration_id: str, device_id: str | None, connection: str, root: Path | None, **wishes: Any
+) -> None:
+    """Create the individual enrollment of one device.
+
+    \b
+    Example:
+      firstlight enroll device esp32-a1b2c3 --connection file:dps.txt --key-out device.key
+    """
+    name = keys.registration_id(registration_id)
+    document = {"registrationId": name} | _wanted(wishes)
+    if device_id is not None:
+        document["deviceId"] = device_id
+    _create(service(connection, root), "device", name, document, wishes["key_out"])
+
+
+@enroll.command()
+@click.argument("kind", type=click.Choice(sorted(_KINDS)))
+@click.argument("name")
+@service_options
+def show(kind: str, name: str, connection: str, root: Path | None) -> None:
+    """Print an enrollment as JSON, without its keys.
+
+    \b
+    Example:
+      firstlight enroll show group line-1 --connection file:dps.txt
+    """
+    found = service(connection, root).find(_KINDS[kind], name)
+    if found is None:
+        raise UsageError(f"there is no {kind} enrolled as {name}")
+    attestation = found.get("attestation")
+    if isinstance(attestation, dict):
+        attestation.pop("symmetricKey", None)
+    click.echo(json.dumps(found, indent=2, sort_keys=True))
+
+
+def _wanted(wishes: dict[str, Any]) -> dict[str, Any]:
+    """The part of an enrollment that groups and devices have alike (protocol.md 7)."""
+    attestation: dict[str, Any] = {"type": "symmetricKey"}
+    given = (wishes["primary_key"], wishes["secondary_key"])
+    if any(given):
+        if not all(given):
+            raise UsageError("give both keys, or none: then the service makes them")
+        attestation["symmetricKey"] = {
+            "primaryKey": key(given[0], "the primary key"),
+            "secondaryKey": key(given[1], "the secondary key"),
+        }
+    document: dict[str, Any] = {
+        "attestation": attestation,
+        "provisioningStatus": "disabled" if wishes["disabled"] else "enabled",
+    }
+    if wishes["hubs"]:
+        document["iotHubs"] = list(wishes["hubs"])
+    return document
+
+
+def _create(
+    at: Service, kind: str, name: str, document: dict[str, Any], key_out: Path | None
+) -> None:
+    if key_out is not None and key_out.exists():
+        raise UsageError(f"{key_out} is there already; nothing was enrolled")
+    at.create(_KINDS[kind], name, document)
+    click.echo(f"enrolled {kind} {name}")
+    if key_out is not None:
+        write_private(key_out, at.key_pair(_KINDS[kind], name)[0] + "\n")
+        click.echo(f"its primary key is in {key_out}, for you alone to read")

@@ -1,0 +1,134 @@
+"""`firstlight inject`: firmware and one identity onto a board, with proof.
+
+Puts the document together from options; every check and every write is inject.py's.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import boards
+from .. import inject as injection
+from .. import keys as arithmetic
+from ..errors import UsageError
+from ..repl import Repl
+from ..roots import azure_roots, roots_from
+from ..stage import StagedFile, loads_mpy, plan
+from .options import key, secret, source_option
+
+
+@click.command()
+@click.argument("board")
+@click.option("--port", required=True, help="Its serial port: /dev/ttyUSB0, COM3, socket://...")
+@click.option("--id-scope", required=True, help="The DPS instance's ID scope, 0ne...")
+@source_option("--group-key", "the enrollment group's key, to derive the device's from")
+@source_option("--secondary-group-key", "its secondary key, for the device to fall back on")
+@source_option("--device-key", "the device's own key, of an individual enrollment")
+@click.option("--registration-id", help="By default made of the chip's unique id.")
+@click.option(
+    "--wifi",
+    multiple=True,
+    metavar="SSID[=SOURCE]",
+    help="A network, and where its password is kept; may be repeated.",
+)
+@click.option("--endpoint", help="DPS's host, if not Azure's global one.")
+@click.option("--mqtt-port", type=int, help="Its port and the hub's, if not 8883.")
+@click.option("--ntp", help="A time server, HOST or HOST:PORT, if not pool.ntp.org.")
+@click.option("--payload", metavar="JSON", help="An object for custom allocation.")
+@click.option("--model-id", help="The device's IoT Plug and Play model, dtmi:...")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust this root certificate (PEM) instead of Azure's: a local Azure's.",
+)
+@click.option(
+    "--app",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your app.py; by default the board keeps its own, or gets the example.",
+)
+@click.option("--source", is_flag=True, help="Copy .py files, not compiled ones, to debug with.")
+@click.option("--no-reset", is_flag=True, help="Leave the board at its REPL afterwards.")
+def inject(board: str, port: str, **wishes: Any) -> None:
+    """Give the BOARD on a port its firmware and its identity, and have it prove its key.
+
+    BOARD is one of the names under boards/. Nothing is written before everything was checked;
+    run it again after an interruption, and it completes.
+
+    \b
+    Examples:
+      firstlight inject ESP32_GENERIC --port /dev/ttyUSB0 --id-scope 0ne00111111 \\
+          --group-key file:group.key --wifi "shop floor=file:wifi.txt"
+      firstlight inject VIRTUAL --port /dev/pts/3 --id-scope 0ne00111111 --group-key env:KEY \\
+          --wifi firstlight=file:wifi.txt --endpoint localhost --root root.pem
+    """
+    kind = boards.load(board)
+    document = _document(wishes)
+    roots = roots_from(wishes["root"]) if wishes["root"] else azure_roots()
+    group, second, own = _keys(wishes)
+    with Repl(port) as repl:
+        compiled = not wishes["source"] and loads_mpy(repl.implementation().mpy)
+        unique_id = repl.unique_id()
+        name = arithmetic.registration_id(
+            wishes["registration_id"] or kind.registration_id(unique_id)
+        )
+        pair = {"primary": own or arithmetic.derive(group, name)}
+        if second:
+            pair["secondary"] = arithmetic.derive(second, name)
+        document |= {"registration_id": name, "symmetric_key": pair}
+        files = _with_app(plan(compiled, roots), wishes["app"])
+        click.echo(f"{name}: a {kind.product} on {port}, chip {unique_id.hex()}")
+        done = injection.inject(repl, document, files, lambda text: click.echo(f"  {text}"))
+        click.echo(f"{name}: injected and proven, {len(done.written)} files written")
+        if not wishes["no_reset"]:
+            repl.reset()
+
+
+def _keys(wishes: dict[str, Any]) -> tuple[str, str, str]:
+    """The group's primary and secondary key and the device's own; what is not given is empty."""
+    if (wishes["group_key"] is None) == (wishes["device_key"] is None):
+        raise UsageError("name either a --group-key or a --device-key")
+    names = ("group_key", "secondary_group_key", "device_key")
+    group, second, own = (
+        key(wishes[name], f"the {name.replace('_', ' ')}") if wishes[name] else ""
+        for name in names
+    )
+    if second and own:
+        raise UsageError("a secondary group key goes with a group key, not with a device key")
+    return group, second, own
+
+
+def _document(wishes: dict[str, Any]) -> dict[str, Any]:
+    """The identity, so far as it does not depend on the board."""
+    document: dict[str, Any] = {"version": 1, "id_scope": wishes["id_scope"]}
+    given = {
+        "endpoint": wishes["endpoint"],
+        "port": wishes["mqtt_port"],
+        "ntp": wishes["ntp"],
+        "model_id": wishes["model_id"],
+        "payload": _payload(wishes["payload"]),
+        "wifi": [_network(text) for text in wishes["wifi"]] or None,
+    }
+    return document | {name: value for name, value in given.items() if value is not None}
+
+
+def _payload(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        raise UsageError("--payload is not JSON") from None
+
+
+def _network(text: str) -> dict[str, str]:
+    ssid, equals, source = text.rpartition("=") if "=" in text else (text, "", "")
+    if not equals:
+        return {"ssid": ssid}
+    return {"ssid": ssid, "password": secret(source, f"the password of {ssid}")}
+
+
+def _with_app(files: list[StagedFile], app: Path | None) -> list[StagedFile]:
+    if app is None:
+        return files
+    own = StagedFile("/app.py", app.read_bytes())
+    return [own if file.path == own.path else file for file in files]

@@ -1,0 +1,103 @@
+"""`firstlight keys`: device keys from a group's key, and SAS tokens, for people and scripts.
+
+What it prints to standard output is secret, and is what was asked for; nothing else is.
+"""
+
+import csv
+import io
+import time
+from pathlib import Path
+
+import click
+
+from .. import keys as arithmetic
+from ..custody import write_private
+from ..errors import UsageError
+from .options import key, source_option
+
+
+@click.group()
+def keys() -> None:
+    """Derive device keys, make SAS tokens."""
+
+
+@keys.command()
+@click.argument("registration_id", required=False)
+@click.option("--ids", type=click.File("r"), help="A file of registration ids, one to a line.")
+@source_option("--group-key", "the enrollment group's primary key", required=True)
+@source_option("--secondary-group-key", "its secondary key, for a second key to each device")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write here, readable by you alone, instead of to the screen.",
+)
+def derive(
+    registration_id: str | None,
+    ids: io.TextIOBase | None,
+    group_key: str,
+    secondary_group_key: str | None,
+    out: Path | None,
+) -> None:
+    """Derive the keys of one device, or of a file of them.
+
+    One id gives the primary key alone on a line, then the secondary if its group key is given.
+    A file gives CSV: registration_id,primary_key[,secondary_key].
+
+    \b
+    Examples:
+      firstlight keys derive esp32-a1b2c3 --group-key file:group.key
+      firstlight keys derive --ids ids.txt --group-key keyring:firstlight/line-1 --out keys.csv
+      az iot dps ... --query primaryKey -o tsv | firstlight keys derive esp32-a1b2c3 --group-key -
+    """
+    if (registration_id is None) == (ids is None):
+        raise UsageError("name one registration id, or a file of them with --ids")
+    groups = [key(group_key, "the group key")]
+    if secondary_group_key is not None:
+        groups.append(key(secondary_group_key, "the secondary group key"))
+    if registration_id is not None:
+        text = "".join(f"{arithmetic.derive(group, registration_id)}\n" for group in groups)
+    else:
+        text = _table(list(arithmetic.registration_ids(ids or ())), groups)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_private(out, text)
+
+
+def _table(ids: list[str], groups: list[str]) -> str:
+    sheet = io.StringIO()
+    rows = csv.writer(sheet, lineterminator="\n")
+    rows.writerow(["registration_id", "primary_key", "secondary_key"][: 1 + len(groups)])
+    for device in ids:
+        rows.writerow([device, *(arithmetic.derive(group, device) for group in groups)])
+    return sheet.getvalue()
+
+
+@keys.command()
+@click.argument("resource")
+@source_option("--key", "the device's key (never the group's)", required=True)
+@click.option("--policy", help="The policy, skn: `registration` for DPS, none for a hub's device.")
+@click.option(
+    "--lifetime",
+    "lifetime_s",
+    type=click.IntRange(1, 10 * 366 * 86400),
+    default=3600,
+    show_default=True,
+    help="How long the token is good for, in seconds.",
+)
+@click.option("--expires-at", type=click.IntRange(1), help="Or until when, in Unix seconds.")
+def sas(
+    resource: str, key: str, policy: str | None, lifetime_s: int, expires_at: int | None
+) -> None:
+    """Print the SAS token for RESOURCE.
+
+    \b
+    Examples:
+      firstlight keys sas 0ne00111111/registrations/esp32-a1b2c3 --policy registration \\
+          --key file:device.key
+      firstlight keys sas myhub.azure-devices.net/devices/esp32-a1b2c3 --key env:DEVICE_KEY
+    """
+    from .options import key as read  # noqa: PLC0415  `key` is the option here
+
+    until = expires_at or int(time.time()) + lifetime_s
+    click.echo(arithmetic.token(resource, read(key, "the key"), until, policy))

@@ -1,0 +1,60 @@
+"""`firstlight virtual`: a board on this machine, MicroPython's unix port on a PTY."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UsageError
+from .options import secret
+
+
+@click.group()
+def virtual() -> None:
+    """Make and power a virtual board.
+
+    \b
+    Examples:
+      firstlight virtual make bench-1 --wifi firstlight=file:wifi.txt
+      firstlight virtual on bench-1
+      mpremote connect /dev/pts/3 repl
+    """
+
+
+@virtual.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--unique-id", metavar="HEX", help="The chip's id; by default a random one.")
+@click.option(
+    "--wifi",
+    multiple=True,
+    metavar="SSID[=SOURCE]",
+    help="A network in its air, and where the password is kept; may be repeated.",
+)
+def make(folder: Path, unique_id: str | None, wifi: tuple[str, ...]) -> None:
+    """Make a board in FOLDER, its flash erased."""
+    from ..virtual import make as make_board  # noqa: PLC0415
+
+    try:
+        chip = None if unique_id is None else bytes.fromhex(unique_id)
+    except ValueError:
+        raise UsageError("--unique-id must be hexadecimal digits") from None
+    air = dict(_network(text) for text in wifi)
+    make_board(folder, unique_id=chip, wifi=air)
+    click.echo(f"a board in {folder}; power it: firstlight virtual on {folder}")
+
+
+@virtual.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def on(folder: Path) -> None:
+    """Power the board in FOLDER, print its port and its console; Ctrl-C cuts the power."""
+    from ..virtual import VirtualBoard  # noqa: PLC0415
+
+    with VirtualBoard(folder) as board:
+        click.echo(f"on {board.power_on()}; Ctrl-C cuts the power", err=True)
+        for piece in board.follow():
+            click.echo(piece, nl=False)
+
+
+def _network(text: str) -> Any:
+    ssid, equals, source = text.rpartition("=") if "=" in text else (text, "", "")
+    return ssid, secret(source, f"the password of {ssid}") if equals else ""

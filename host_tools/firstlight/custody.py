@@ -1,0 +1,108 @@
+"""Where a secret comes from, and into which file one may go. Never from or to a command line.
+
+A source is a short text that names a place: file:PATH, env:NAME, keyring:SERVICE/USER, or - for
+standard input. What it holds is never shown, not even in an error about it.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from .errors import ToolError, UsageError
+
+SOURCES = "file:PATH, env:NAME, keyring:SERVICE/USER, or - for standard input"
+_MAX_BYTES = 4096
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Custody:
+    """Reads secrets. env: the environment; stdin: read once, its lines in the order asked."""
+
+    def __init__(self, env: Mapping[str, str], stdin: TextIO) -> None:
+        self._env = env
+        self._stdin = stdin
+
+    def read(self, source: str, what: str) -> str:
+        """Return the secret that source names, without surrounding white space.
+
+        what names it in errors, as "the group key". Raises UsageError.
+        """
+        kind, _, place = source.partition(":")
+        readers: dict[str, Callable[[str, str], str]] = {
+            "file": self._file,
+            "env": self._variable,
+            "keyring": self._keyring,
+        }
+        if source == "-":
+            secret = self._stdin.readline(_MAX_BYTES)
+        elif kind in readers and place:
+            secret = readers[kind](place, what)
+        else:
+            raise UsageError(
+                f"{what} must be named by where it is kept ({SOURCES}); a key itself does not "
+                "belong on a command line, where other users and the shell's history see it"
+            )
+        if not secret.strip():
+            raise UsageError(f"{what} is empty")
+        return secret.strip()
+
+    def _file(self, place: str, what: str) -> str:
+        path = Path(place).expanduser()
+        try:
+            with path.open("rb") as file:
+                _check_private(os.fstat(file.fileno()), path, what)
+                raw = file.read(_MAX_BYTES + 1)
+            if len(raw) > _MAX_BYTES:
+                raise UsageError(f"{path} is too long to be {what}")
+            return raw.decode("ascii")
+        except OSError as error:
+            raise UsageError(f"{what} cannot be read from {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} holds something else than {what}") from None
+
+    def _variable(self, name: str, what: str) -> str:
+        if name not in self._env:
+            raise UsageError(f"{what} should be in the environment, but {name[:64]} is not set")
+        return self._env[name]
+
+    def _keyring(self, place: str, what: str) -> str:
+        import keyring  # noqa: PLC0415  looks for a keyring when it is imported
+        import keyring.errors  # noqa: PLC0415
+
+        service, _, user = place.partition("/")
+        try:
+            secret = keyring.get_password(service, user)
+        except keyring.errors.KeyringError as error:
+            raise UsageError(f"the keyring does not open: {type(error).__name__}") from None
+        if secret is None:
+            raise UsageError(
+                f"the keyring has no {what} under {place}; "
+                f"put it there with: keyring set {service} {user}"
+            )
+        return secret
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read. Raises ToolError; never writes over another."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise ToolError(f"{path} is there already; move it away, or name another file") from None
+    except OSError as error:
+        raise ToolError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _check_private(found: os.stat_result, path: Path, what: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{path} is not a file, so {what} is not read from it")
+    if found.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(found.st_mode) & _OTHERS:
+        raise UsageError(
+            f"{path} holds {what}, but others than its owner may read it; "
+            f"close it first: chmod 600 {path}"
+        )

@@ -1,0 +1,101 @@
+"""What the services say: answers, error bodies, timestamps, etags, ids, in Azure's own forms.
+
+Pure: the time and the random bytes come in as arguments.
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+Json = dict[str, Any]
+RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """status: HTTP's numbers; document: None for no body; note: what happened, for the log."""
+
+    status: int
+    document: Any = None
+    note: str = ""
+    retry_after_s: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        if self.document is None:
+            return b""
+        return json.dumps(self.document, separators=(",", ":")).encode()
+
+
+class Refusal(Exception):
+    """The service says no. status: HTTP's numbers; code: Azure's errorCode (protocol.md 2.6).
+
+    The text is the `message` that the client is shown; why: what only the log says.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        *,
+        why: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.why = why or message
+        self.retry_after_s = retry_after_s
+
+    def answer(self, now_at: float, random_bytes: RandomBytes) -> Answer:
+        """The error body of protocol.md 2.3, with a tracking id of its own."""
+        document = {
+            "errorCode": self.code,
+            "trackingId": guid(random_bytes),
+            "message": str(self),
+            "timestampUtc": timestamp(now_at),
+        }
+        headers = {"x-ms-error-code": str(self.code)}
+        note = f"{self.status} {self.code} {self.why}"
+        return Answer(self.status, document, note, self.retry_after_s, headers)
+
+
+def parse_object(raw: bytes) -> Json:
+    """A JSON object from a client's bytes; empty for a blank body. Raise Refusal 400 otherwise."""
+    if not raw.strip():
+        return {}
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Refusal(400, 400000, "The body is not JSON.") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, 400000, "The body is not a JSON object.")
+    return document
+
+
+def timestamp(at: float) -> str:
+    """Unix seconds as DPS writes them: UTC, seven digits of a second, Z."""
+    ticks = round(at * 10_000_000)
+    whole = datetime.fromtimestamp(ticks // 10_000_000, timezone.utc)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ticks % 10_000_000:07d}Z"
+
+
+def guid(random_bytes: RandomBytes) -> str:
+    return str(uuid.UUID(bytes=random_bytes(16), version=4))
+
+
+def operation_id(random_bytes: RandomBytes) -> str:
+    """An id such as 5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550."""
+    return f"5.{random_bytes(8).hex()}.{guid(random_bytes)}"
+
+
+def etag(now_at: float, random_bytes: RandomBytes) -> str:
+    """A new etag; its base64 decodes to a quoted, guid-like string."""
+    text = f'"{random_bytes(4).hex()}-0000-0300-0000-{int(now_at) & 0xFFFFFFFF:08x}0000"'
+    return base64.b64encode(text.encode()).decode()

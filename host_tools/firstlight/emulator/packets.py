@@ -1,0 +1,293 @@
+"""MQTT 3.1.1 packets, from bytes and to bytes, with amqtt's packet classes.
+
+Bytes in, values out: no sockets and no waiting. Whatever the bytes are, the only exception is
+PacketError; nothing longer than the limit is ever kept; no inner length reaches past its packet.
+A packet counts only if writing it again gives the very bytes that came: so a lying length, a
+missing field, bytes left over and invalid UTF-8 (which amqtt turns into other text) are refused.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from amqtt.errors import (  # type: ignore[import-untyped]
+    AMQTTError,
+    CodecError,
+    MQTTError,
+    NoDataError,
+)
+from amqtt.mqtt import packet_class  # type: ignore[import-untyped]
+from amqtt.mqtt.connack import ConnackPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.packet import (  # type: ignore[import-untyped]
+    CONNECT,
+    DISCONNECT,
+    PINGREQ,
+    PUBACK,
+    PUBLISH,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    MQTTFixedHeader,
+)
+from amqtt.mqtt.pingresp import PingRespPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.puback import PubackPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.publish import PublishPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.suback import SubackPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.unsuback import UnsubackPacket  # type: ignore[import-untyped]
+
+CONTROL_LIMIT = 4 * 1024
+PUBLISH_LIMIT = 300 * 1024
+_PARSER_ERRORS = (
+    AMQTTError,
+    MQTTError,
+    CodecError,
+    NoDataError,
+    ValueError,
+    TypeError,
+    struct.error,
+)
+
+
+class PacketError(Exception):
+    """The bytes are not a packet that a server takes; says why in one sentence."""
+
+
+@dataclass(frozen=True)
+class Connect:
+    """CONNECT. level: 4 for MQTT 3.1.1; user and password: None if absent."""
+
+    level: int
+    client_id: str
+    keepalive_s: int
+    user: str | None
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """PUBLISH. packet_id: None at QoS 0."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    packet_id: int | None
+    retain: bool
+
+
+@dataclass(frozen=True)
+class Puback:
+    """PUBACK."""
+
+    packet_id: int
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """SUBSCRIBE: pairs of a filter and the QoS asked for."""
+
+    packet_id: int
+    filters: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """UNSUBSCRIBE."""
+
+    packet_id: int
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ping:
+    """PINGREQ."""
+
+
+@dataclass(frozen=True)
+class Disconnect:
+    """DISCONNECT."""
+
+
+Packet: TypeAlias = Connect | Publish | Puback | Subscribe | Unsubscribe | Ping | Disconnect
+
+
+class Decoder:
+    """Cuts a stream into packets, none longer than its kind may be.
+
+    publish_limit: the longest PUBLISH in bytes; 0 as long as there was no CONNECT.
+    """
+
+    def __init__(self) -> None:
+        self.publish_limit = 0
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Packet]:
+        """Add bytes; yield each whole packet. Raise PacketError; the stream is then lost."""
+        self._buffer += data
+        while (cut := self._cut()) is not None:
+            first, body = cut
+            yield parse(first, body)
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether part of a packet is waiting for the rest."""
+        return bool(self._buffer)
+
+    def _cut(self) -> tuple[int, bytes] | None:
+        length = 0
+        for i in range(4):
+            if len(self._buffer) < 2 + i:
+                return None
+            byte = self._buffer[1 + i]
+            length |= (byte & 0x7F) << (7 * i)
+            self._check(self._buffer[0] >> 4, length)
+            if not byte & 0x80:
+                return self._take(2 + i, length)
+        raise PacketError("a remaining length of more than four bytes")
+
+    def _check(self, kind: int, length: int) -> None:
+        # Only a PUBLISH is ever long, and nothing but CONNECT may come before it.
+        limit = self.publish_limit if kind == PUBLISH else CONTROL_LIMIT
+        if length > limit:
+            raise PacketError(f"a packet of type {kind} of more than {limit} bytes")
+
+    def _take(self, start: int, length: int) -> tuple[int, bytes] | None:
+        if len(self._buffer) < start + length:
+            return None
+        first, body = self._buffer[0], bytes(self._buffer[start : start + length])
+        del self._buffer[: start + length]
+        return first, body
+
+
+def parse(first: int, body: bytes) -> Packet:
+    """One packet from its first byte and all that follows the length; raise PacketError."""
+    kind, flags = first >> 4, first & 0x0F
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise PacketError(f"a packet of type {kind}, which no client sends")
+    if kind != PUBLISH and flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE) else 0):
+        raise PacketError(f"reserved flags are set in a packet of type {kind}")
+    header = MQTTFixedHeader(kind, flags, len(body))
+    whole = header.to_bytes() + body
+    try:
+        raw = _run(packet_class(header).from_stream(_Body(body), header))
+        again = raw.to_bytes()
+    except _PARSER_ERRORS as error:
+        raise PacketError(f"a malformed packet of type {kind}: {type(error).__name__}") from None
+    if again != whole:
+        raise PacketError(f"a malformed packet of type {kind}: its lengths or its text are wrong")
+    packet: Packet = reader(raw)
+    return packet
+
+
+def connack(code: int) -> bytes:
+    """CONNACK; sessions are never present (protocol.md 1.2)."""
+    return _bytes(ConnackPacket.build(0, code))
+
+
+def puback(packet_id: int) -> bytes:
+    return _bytes(PubackPacket.build(packet_id))
+
+
+def suback(packet_id: int, granted: list[int]) -> bytes:
+    return _bytes(SubackPacket.build(packet_id, granted))
+
+
+def unsuback(packet_id: int) -> bytes:
+    return _bytes(UnsubackPacket.build(packet_id))
+
+
+def pingresp() -> bytes:
+    return _bytes(PingRespPacket())
+
+
+def publish(topic: str, payload: bytes, packet_id: int | None) -> bytes:
+    """PUBLISH, QoS 1 if it has a packet id, not retained."""
+    qos = 0 if packet_id is None else 1
+    return _bytes(PublishPacket.build(topic, payload, packet_id, False, qos, False))
+
+
+class _Body:
+    """amqtt's reader over one packet's bytes: reading past them gives less, never waits."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self._at = body, 0
+
+    async def read(self, n: int = -1) -> bytes:
+        end = len(self._body) if n < 0 else self._at + n
+        piece = self._body[self._at : end]
+        self._at += len(piece)
+        return piece
+
+
+def _run(steps: Any) -> Any:
+    """Run a coroutine that never waits."""
+    try:
+        steps.send(None)
+    except StopIteration as done:
+        return done.value
+    steps.close()
+    raise PacketError("the parser asked for more than the packet")
+
+
+def _bytes(packet: Any) -> bytes:
+    return bytes(packet.to_bytes())
+
+
+def _text(value: str | None) -> str:
+    if value is None or "\0" in value:  # MQTT-1.5.3-2
+        raise PacketError("a text that is absent or holds U+0000")
+    return value
+
+
+def _packet_id(raw: Any) -> int:
+    id: int = raw.variable_header.packet_id
+    if id == 0:  # MQTT-2.3.1-1
+        raise PacketError("packet id 0")
+    return id
+
+
+def _connect(raw: Any) -> Connect:
+    head, payload = raw.variable_header, raw.payload
+    if head.proto_name != "MQTT" or head.reserved_flag:
+        raise PacketError("a CONNECT of another protocol")
+    if not head.username_flag and head.password_flag:
+        raise PacketError("a CONNECT with a password and no user name")
+    if head.will_qos > 2 or (not head.will_flag and (head.will_qos or head.will_retain_flag)):
+        raise PacketError("a CONNECT with contradictory will flags")
+    user = _text(payload.username) if head.username_flag else None
+    password = _text(payload.password) if head.password_flag else None
+    client_id = _text(payload.client_id)
+    return Connect(head.proto_level, client_id, head.keep_alive, user, password)
+
+
+def _publish(raw: Any) -> Publish:
+    topic = _text(raw.variable_header.topic_name)
+    if raw.qos > 2 or not topic:
+        raise PacketError("a PUBLISH with QoS 3 or without a topic")
+    packet_id = _packet_id(raw) if raw.qos else None
+    return Publish(topic, raw.payload.data, raw.qos, packet_id, raw.retain_flag)
+
+
+def _subscribe(raw: Any) -> Subscribe:
+    filters = tuple((_text(name), qos) for name, qos in raw.payload.topics)
+    if not filters or any(qos > 2 or not name for name, qos in filters):
+        raise PacketError("a SUBSCRIBE without a filter, or with a QoS that is none")
+    return Subscribe(_packet_id(raw), filters)
+
+
+def _unsubscribe(raw: Any) -> Unsubscribe:
+    filters = tuple(_text(name) for name in raw.payload.topics)
+    if not filters:
+        raise PacketError("an UNSUBSCRIBE without a filter")
+    return Unsubscribe(_packet_id(raw), filters)
+
+
+_READERS: dict[int, Any] = {
+    CONNECT: _connect,
+    PUBLISH: _publish,
+    PUBACK: lambda raw: Puback(_packet_id(raw)),
+    SUBSCRIBE: _subscribe,
+    UNSUBSCRIBE: _unsubscribe,
+    PINGREQ: lambda _: Ping(),
+    DISCONNECT: lambda _: Disconnect(),
+}

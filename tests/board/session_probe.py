@@ -1,0 +1,46 @@
+"""Runs on MicroPython: one Session over one or two links; prints what happened, as JSON.
+
+argv[1]: {"port", "root", "timeout_ms", "life_ms", "interval_ms", "links"}
+"""
+
+import json
+import socket
+import ssl
+import sys
+import time
+
+from aziot.link import Link, tls_context
+from aziot.session import Session
+
+lines = []
+samples = []
+
+
+def sample():
+    samples.append(None)
+    count = len(samples)
+    if count == 2:
+        return {"long": "x" * 9000}
+    if count == 3:
+        raise ZeroDivisionError("sensor")
+    return {"count": count}
+
+
+def main(asked):
+    with open(asked["root"], "rb") as file:
+        context = tls_context(ssl, [file.read()])
+    session = Session(sample, asked["interval_ms"], time)
+    errors = []
+    for _ in range(asked["links"]):
+        link = Link(socket, time, context, "localhost", asked["port"], asked["timeout_ms"])
+        try:
+            link.connect("dev-1", "user", "secret", 60)
+            session.serve(link, "dev-1", asked["life_ms"], lambda step, text: lines.append(text))
+            errors.append(None)
+        except OSError as e:
+            errors.append(e.errno)
+        link.disconnect()
+    print(json.dumps({"errors": errors, "lines": lines, "sent": session.sent}))
+
+
+main(json.loads(sys.argv[1]))

@@ -1,0 +1,33 @@
+"""record.py: a power cut at any byte leaves a record that reads as absent."""
+
+from aziot import record
+
+VALUE = {"hub": "h.example", "device_id": "d", "n": 1}
+
+
+def test_a_record_reads_back():
+    assert record.unpack(record.pack(VALUE)) == VALUE
+
+
+def test_a_record_cut_anywhere_is_absent():
+    raw = record.pack(VALUE)
+    for size in range(len(raw)):
+        assert record.unpack(raw[:size]) is None
+
+
+def test_a_record_with_any_bit_flipped_is_absent():
+    raw = record.pack(VALUE)
+    for i in range(len(raw)):
+        flipped = bytearray(raw)
+        flipped[i] ^= 0x10
+        assert record.unpack(bytes(flipped)) is None
+
+
+def test_nothing_and_foreign_bytes_are_absent():
+    for raw in (None, b"", b"\x00" * 64, b"\xff" * 64, b"00000000", b"{}"):
+        assert record.unpack(raw) is None
+
+
+def test_only_an_object_is_a_record():
+    for value in (5, [1], "text", None):
+        assert record.unpack(record.pack(value)) is None

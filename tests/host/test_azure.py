@@ -1,0 +1,111 @@
+"""azure.py against the local Azure's service API, over real HTTPS."""
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firstlight import azure
+from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.settings import Settings
+from firstlight.errors import ServiceError, UsageError
+
+GROUP = {"enrollmentGroupId": "line-1", "attestation": {"type": "symmetricKey"}}
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[RunningAzure]:
+    with running_azure(Settings(mqtt_port=0, https_port=0, folder=tmp_path / "azure")) as running:
+        yield running
+
+
+@pytest.fixture
+def service(local: RunningAzure) -> azure.Service:
+    return azure.Service(azure.parse_connection(local.connection_string), local.root_pem)
+
+
+def test_a_created_group_is_found_and_gives_its_keys(service: azure.Service) -> None:
+    assert service.find("enrollmentGroups", "line-1") is None
+    service.create("enrollmentGroups", "line-1", GROUP)
+    found = service.find("enrollmentGroups", "line-1")
+    assert found is not None
+    assert found["provisioningStatus"] == "enabled"
+    assert "primaryKey" not in json.dumps(found)
+    primary, secondary = service.key_pair("enrollmentGroups", "line-1")
+    assert len(base64.b64decode(primary)) == len(base64.b64decode(secondary)) == 64
+
+
+def test_what_is_enrolled_is_not_written_over(service: azure.Service) -> None:
+    service.create("enrollmentGroups", "line-1", GROUP)
+    before = service.key_pair("enrollmentGroups", "line-1")
+    with pytest.raises(UsageError, match="enrolled already"):
+        service.create("enrollmentGroups", "line-1", GROUP)
+    assert service.key_pair("enrollmentGroups", "line-1") == before
+
+
+def test_a_wrong_policy_key_is_told_with_status_and_tracking_id(local: RunningAzure) -> None:
+    wrong = base64.b64encode(bytes(64)).decode()
+    text = local.connection_string.rpartition("SharedAccessKey=")[0] + "SharedAccessKey=" + wrong
+    service = azure.Service(azure.parse_connection(text), local.root_pem)
+    with pytest.raises(ServiceError, match=r"401 .*code \d+, tracking id ") as caught:
+        service.find("enrollments", "a")
+    assert wrong not in str(caught.value)
+
+
+def test_a_server_that_is_not_trusted_is_told(local: RunningAzure) -> None:
+    service = azure.Service(azure.parse_connection(local.connection_string))
+    with pytest.raises(ServiceError, match="--root"):
+        service.find("enrollments", "a")
+
+
+def test_no_server_is_told(local: RunningAzure) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    text = local.connection_string.replace(str(local.https_port), str(port), 1)
+    service = azure.Service(azure.parse_connection(text), local.root_pem)
+    with pytest.raises(ServiceError, match="did not answer GET enrollments/a"):
+        service.find("enrollments", "a")
+
+
+def test_a_server_that_hangs_up_is_told(local: RunningAzure) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        text = local.connection_string.replace(
+            str(local.https_port), str(listener.getsockname()[1]), 1
+        )
+        service = azure.Service(azure.parse_connection(text), local.root_pem)
+        with pytest.raises(ServiceError, match="did not answer"):
+            service.find("enrollments", "a")
+        thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no HostName"),
+        ("HostName=a", "no SharedAccessKeyName"),
+        ("HostName=a;SharedAccessKeyName=b", "no SharedAccessKey;"),
+        ("HostName=a/b;SharedAccessKeyName=b;SharedAccessKey=c", "not a host name"),
+        ("HostName=a;SharedAccessKeyName=b;SharedAccessKey=c2VjcmV0", "16 to 64 bytes"),
+    ],
+)
+def test_a_connection_string_that_is_none_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as caught:
+        azure.parse_connection(text)
+    assert "c2VjcmV0" not in str(caught.value)
+    assert "c2VjcmV0" not in repr(caught.value)
+
+
+def test_a_connection_shows_nothing_of_itself(local: RunningAzure) -> None:
+    connection = azure.parse_connection(local.connection_string)
+    assert connection.key_b64 not in repr(connection)
+    assert connection.key_b64 not in str([connection])

@@ -1,0 +1,106 @@
+"""What the firmware costs: .mpy bytes, and the smallest heap for a first boot to telemetry.
+
+`make size` prints it and ends with 1 over a budget; tests/test_size.py holds the same budgets. The
+budgets are design section 3's, and only ever lowered. Sizes are of the files as they are staged
+(-O3); the heap is the unix port's, objects of 64 bits, without the stand-ins that a board has in
+its ROM, and TLS's buffers are not in it there.
+"""
+
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from firstlight.emulator.running import running_azure
+from firstlight.emulator.settings import Settings
+from firstlight.layout import firmware_folder
+from firstlight.stage import compiled
+from tests.e2e.bench import NAME, Bench
+
+AZIOT_BYTES = 16 * 1024
+CORE_BYTES = 5 * 1024
+CORE = ("dps", "sas", "errors", "backoff")
+HEAP_KB = 48
+_BOOT_S = 20.0
+
+
+def module_bytes() -> dict[str, int]:
+    """The .mpy size of each module of the firmware, by its path without the ending."""
+    top = firmware_folder()
+    sources = sorted([*top.glob("aziot/*.py"), *top.glob("*.py")])
+    return {
+        path.relative_to(top).with_suffix("").as_posix(): len(
+            compiled(path.read_bytes(), path.stem)
+        )
+        for path in sources
+    }
+
+
+def aziot_bytes(sizes: dict[str, int]) -> int:
+    """The whole library's."""
+    return sum(size for name, size in sizes.items() if name.startswith("aziot/"))
+
+
+def core_bytes(sizes: dict[str, int]) -> int:
+    """That of registering: dps, sas, errors, backoff."""
+    return sum(sizes[f"aziot/{name}"] for name in CORE)
+
+
+def boots(bench: Bench, heap_kb: int) -> bool:
+    """Whether a first boot with so much heap reaches the hub, and a sample is acknowledged."""
+    bench.set_heap(heap_kb * 1024)
+    bench.forget()
+    count = len(bench.azure.telemetry(NAME))
+    deadline_s = time.monotonic() + _BOOT_S
+    with bench.board:
+        while time.monotonic() < deadline_s and b"MemoryError" not in bench.board.console:
+            with suppress(TimeoutError):
+                bench.azure.wait_for_telemetry(count + 2, NAME, 0.5)
+                return True
+    return False
+
+
+def ready(folder: Path, azure: object) -> Bench:
+    """A board with firmware and identity, never booted."""
+    bench = Bench(folder, azure)  # type: ignore[arg-type]
+    bench.inject(bench.document(bench.group_key()[1]))
+    return bench
+
+
+def settings(folder: Path) -> Settings:
+    """A local Azure that answers as soon as a device may ask."""
+    return Settings(mqtt_port=0, https_port=0, retry_after_s=1, folder=folder)
+
+
+def smallest_heap_kb() -> int:
+    """Find it by halving, to 1 KB."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running_azure(settings(folder / "azure")) as azure:
+            bench = ready(folder / "board", azure)
+            fails, passes = 32, 64
+            while passes - fails > 1:
+                middle = (fails + passes) // 2
+                fails, passes = (fails, middle) if boots(bench, middle) else (middle, passes)
+            return passes
+
+
+def main() -> int:
+    sizes = module_bytes()
+    for name, size in sizes.items():
+        print(f"{size:7d}  {name}.mpy")
+    rows = [
+        ("aziot, all of it", aziot_bytes(sizes), AZIOT_BYTES, "bytes"),
+        (f"aziot/{{{','.join(CORE)}}}", core_bytes(sizes), CORE_BYTES, "bytes"),
+        ("smallest heap for a first boot", smallest_heap_kb(), HEAP_KB, "KB"),
+    ]
+    print()
+    for what, found, budget, unit in rows:
+        verdict = "over its budget" if found > budget else "within its budget"
+        print(f"{found:7d}  {unit:5}  {what}: {verdict} of {budget}")
+    return 1 if any(found > budget for _, found, budget, _ in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The import table of the design, as a test: imports run downward only, and layer 0 does no I/O.
+
+A new module must be put into a table here, which is the moment to ask where it wants to live.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+DEVICE = {
+    "aziot": 0,
+    "aziot._const": 0,
+    "aziot.errors": 0,
+    "aziot.backoff": 0,
+    "aziot.sas": 0,
+    "aziot.dps": 0,
+    "aziot.hub": 0,
+    "aziot.identity": 0,
+    "aziot.record": 0,
+    "aziot.supervisor": 0,
+    "aziot.stream": 1,
+    "aziot.link": 1,
+    "aziot.provision": 1,
+    "aziot.session": 1,
+    "app": 2,
+    "board": 2,
+    "filestore": 2,
+    "nvsstore": 2,
+    "device": 2,
+    "wifi": 2,
+    "sntp": 2,
+    "register": 2,
+    "serve": 2,
+    "main": 3,
+}
+# What the library may take from a board's own modules, by layer.
+AZIOT_TAKES = {
+    0: {"json", "struct", "binascii", "hashlib", "collections", "micropython"},
+    1: {"json", "struct", "errno", "gc", "select", "umqtt"},
+}
+ONLY_IN = {
+    "machine": {"board"},
+    "network": {"wifi"},
+    "esp32": {"nvsstore"},
+    "umqtt": {"aziot.link"},
+}
+
+HOST = {
+    "errors": 0,
+    "keys": 0,
+    "bootstream": 0,
+    "emulator": 0,
+    "emulator.answers": 0,
+    "emulator.sas": 0,
+    "emulator.records": 0,
+    "emulator.store": 0,
+    "emulator.dps": 0,
+    "emulator.hub": 0,
+    "emulator.service": 0,
+    "emulator.packets": 0,
+    "emulator.events": 0,
+    "emulator.settings": 0,
+    "layout": 1,
+    "boards": 1,
+    "custody": 1,
+    "roots": 1,
+    "umqtt": 1,
+    "boardlog": 1,
+    "boardport": 1,
+    "serialport": 1,
+    "emulator.files": 1,
+    "emulator.root": 1,
+    "emulator.sntp": 1,
+    "emulator.roles": 1,
+    "emulator.session": 1,
+    "interpreter": 2,
+    "stage": 2,
+    "repl": 2,
+    "azure": 2,
+    "virtual": 2,
+    "bridge": 2,
+    "inject": 2,
+    "emulator.mqtt": 2,
+    "emulator.http": 2,
+    "emulator.azure": 2,
+    "emulator.running": 2,
+    "emulator.serve": 2,
+    "demo": 2,
+    "cli": 3,
+}
+# The standard library without sockets, clocks, files or chance; amqtt's codec is bytes to values.
+PURE = {
+    "aziot", "amqtt", "ast", "base64", "binascii", "collections", "dataclasses", "datetime",
+    "hashlib", "hmac", "json", "pathlib", "re", "struct", "types", "typing", "urllib", "uuid",
+}  # fmt: skip
+
+
+def imports(path: Path, package: str) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, with relative names made whole."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = ".".join(
+                [*(base if node.level else []), *([node.module] if node.module else [])]
+            )
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                yield (
+                    whole
+                    if whole in DEVICE or whole.removeprefix("firstlight.") in HOST
+                    else module
+                )
+
+
+def device_files() -> dict[str, Path]:
+    top = ROOT / "firmware"
+    found = {path.stem: path for path in top.glob("*.py")}
+    return found | {
+        "aziot" if path.stem == "__init__" else f"aziot.{path.stem}": path
+        for path in top.glob("aziot/*.py")
+    }
+
+
+def host_files() -> dict[str, Path]:
+    top = ROOT / "host_tools" / "firstlight"
+    found = {}
+    for path in top.rglob("*.py"):
+        name = ".".join(path.relative_to(top).with_suffix("").parts).removesuffix("__init__")
+        found[name.rstrip(".")] = path
+    found.pop("")
+    return found
+
+
+def layer(table: dict[str, int], name: str) -> int:
+    return table["cli" if name.startswith("cli") and table is HOST else name]
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(device_files()) == set(DEVICE)
+    assert {name for name in host_files() if not name.startswith("cli.")} == set(HOST)
+
+
+@pytest.mark.parametrize("name", sorted(DEVICE))
+def test_device_imports_run_downward(name: str) -> None:
+    for other in imports(device_files()[name], "aziot"):
+        if other in DEVICE:
+            assert DEVICE[other] <= DEVICE[name], f"{name} imports {other}"
+        elif name.startswith("aziot") and other not in ("typing", "collections.abc"):
+            takes = AZIOT_TAKES[DEVICE[name]]
+            assert other.split(".")[0] in takes, f"{name} imports {other}"
+        top = other.split(".")[0]
+        assert name in ONLY_IN.get(top, {name}), f"{name} imports {other}"
+
+
+def test_only_board_knows_the_port() -> None:
+    for name, path in device_files().items():
+        reads = [
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and node.attr == "platform"
+        ]
+        assert name == "board" or not reads
+
+
+@pytest.mark.parametrize("name", sorted(host_files()))
+def test_host_imports_run_downward(name: str) -> None:
+    package = "firstlight." + name if name in ("cli", "emulator") else f"firstlight.{name}"
+    if name not in ("cli", "emulator"):
+        package = package.rpartition(".")[0]
+    for other in imports(host_files()[name], package):
+        inside = other.removeprefix("firstlight.")
+        if other.startswith("firstlight."):
+            assert layer(HOST, inside) <= layer(HOST, name), f"{name} imports {other}"
+        elif layer(HOST, name) == 0:
+            assert other.split(".")[0] in PURE, f"{name} imports {other}"
+        if other.split(".")[0] == "aziot":
+            assert other in ("aziot", "aziot.identity", "aziot.errors"), f"{name} imports {other}"
+            assert not name.startswith("emulator"), "the emulator checks on its own"
