@@ -84,6 +84,7 @@ HOST = {
     "virtual": 2,
     "bridge": 2,
     "inject": 2,
+    "firstboot": 2,
     "emulator.mqtt": 2,
     "emulator.http": 2,
     "emulator.azure": 2,

@@ -190,6 +190,13 @@ def test_failed_is_a_refusal_with_its_code_and_message():
     assert "iotdps-register" in registration.request()[0]
 
 
+def test_a_failure_may_quote_the_hubs_own_json():
+    message = '{"Message":"{\\"errorCode\\":401002,\\"trackingId\\":\\"abc-G2:-Time\\"}"}'
+    state = {"status": "failed", "errorCode": 400209, "errorMessage": message}
+    e = refusal(asked(OPERATION), 200, {"status": "failed", "registrationState": state})
+    assert "abc-G2:-Time" in str(e)
+
+
 def test_a_failure_that_tells_nothing_is_told_all_the_same():
     for body in ({"status": "failed"}, {"status": "failed", "registrationState": 5}):
         assert "failed" in str(refusal(asked(), 200, body))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from firstlight import keys
+from firstlight import demo, keys
 from firstlight.demo import play
 from firstlight.emulator.hub import Message
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
+from firstlight.errors import ToolError
 from firstlight.repl import Repl
 from tests.e2e.bench import NAME, WIFI, Bench
 
@@ -37,6 +38,24 @@ def test_the_demo_plays(tmp_path: Path) -> None:
     assert any("assigned to localhost" in line for line in story.first_boot)
     assert any("connected to localhost" in line for line in story.second_boot)
     assert not any("dps" in line for line in story.second_boot)
+
+
+def test_a_demo_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = "INTERVAL_S = 1\ndef sample():\n    raise ZeroDivisionError('sensor')\n"
+    monkeypatch.setattr(demo, "_APP", broken)
+    monkeypatch.setattr(demo, "_TELEMETRY_S", 6.0)
+    with pytest.raises(ToolError, match=r"no telemetry within 6 s; .*app\.sample failed"):
+        play(tmp_path, lambda who, text: None)
+
+
+def test_dps_may_refuse_in_connack(tmp_path: Path) -> None:
+    settings = Settings(mqtt_port=0, https_port=0, auth_at="connect", folder=tmp_path / "azure")
+    with running_azure(settings) as azure:
+        bench = Bench(tmp_path / "board", azure)
+        bench.group_key()
+        bench.inject(bench.document(WRONG_KEY))
+        with bench.board:
+            assert "CONNACK refused, code 5; next in " in until(bench, "; next in ")
 
 
 def test_telemetry_is_json_that_says_so(bench: Bench) -> None:

@@ -175,16 +175,33 @@ def test_from_the_command_line_alone_a_board_reaches_its_hub(
     ]
     words += ["--mqtt-port", str(local.mqtt_port), "--root", str(local.root_pem)]
     words += ["--ntp", f"127.0.0.1:{local.sntp_port}", "--wifi", "home=env:WIFI"]
+    words += ["--first-boot", "20"]
     with board:
         port = board.port or ""
         done = call("inject", "VIRTUAL", "--port", port, *words, WIFI="pass word")
         assert done.returncode == 0, done.stderr
         assert "virtual-aabb: injected and proven" in done.stdout
+        assert "virtual-aabb: its first telemetry is in the hub" in done.stdout
         said = done.stdout + done.stderr
         assert local.wait_for_telemetry(1, "virtual-aabb", 20)
     for secret in (out.read_text().strip(), keys.derive(out.read_text().strip(), "virtual-aabb")):
         assert secret not in said
     assert "pass word" not in said
+
+
+def test_a_wrong_group_key_is_told_by_the_first_boot(
+    tmp_path: Path, local: RunningAzure, group_key: Path
+) -> None:
+    local.enroll_group("line-1")  # whose keys are others than group_key's
+    board = virtual.make(tmp_path / "board", wifi={"home": ""})
+    words = ["--id-scope", local.id_scope, "--group-key", f"file:{group_key}", "--wifi", "home"]
+    words += ["--mqtt-port", str(local.mqtt_port), "--root", str(local.root_pem)]
+    words += ["--endpoint", "localhost", "--ntp", f"127.0.0.1:{local.sntp_port}"]
+    with board:
+        done = call("inject", "VIRTUAL", "--port", board.port or "", *words, "--first-boot", "20")
+    assert done.returncode == 4
+    assert "it says: failed: 401 DPS: " in done.stderr
+    assert "code 401000, tracking id " in done.stderr
 
 
 def test_injecting_into_nothing_is_told(tmp_path: Path, group_key: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import ToolError
+
 _COLOURS = {
     "azure": "blue",
     "dps": "blue",
@@ -44,7 +46,10 @@ def demo() -> None:
 
     timeline = Timeline()
     with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
-        story = play(Path(folder), timeline.tell)
+        try:
+            story = play(Path(folder), timeline.tell)
+        except ToolError as error:  # whichever step it was, the demo failed: exit code 1
+            raise ToolError(f"the demo failed: {error}") from None
     click.echo(
         f"\n{story.registration_id} was bare, and is in the hub. That is all there is to do."
     )

@@ -13,6 +13,7 @@ from .. import boards
 from .. import inject as injection
 from .. import keys as arithmetic
 from ..errors import UsageError
+from ..firstboot import watch
 from ..repl import Repl
 from ..roots import azure_roots, roots_from
 from ..stage import StagedFile, loads_mpy, plan
@@ -50,6 +51,13 @@ from .options import key, secret, source_option
 )
 @click.option("--source", is_flag=True, help="Copy .py files, not compiled ones, to debug with.")
 @click.option("--no-reset", is_flag=True, help="Leave the board at its REPL afterwards.")
+@click.option(
+    "--first-boot",
+    "first_boot_s",
+    type=click.IntRange(1, 86400),
+    metavar="SECONDS",
+    help="Then watch it boot, until its first telemetry or for so long; exit 4 if none comes.",
+)
 def inject(board: str, port: str, **wishes: Any) -> None:
     """Give the BOARD on a port its firmware and its identity, and have it prove its key.
 
@@ -59,13 +67,15 @@ def inject(board: str, port: str, **wishes: Any) -> None:
     \b
     Examples:
       firstlight inject ESP32_GENERIC --port /dev/ttyUSB0 --id-scope 0ne00111111 \\
-          --group-key file:group.key --wifi "shop floor=file:wifi.txt"
+          --group-key file:group.key --wifi "shop floor=file:wifi.txt" --first-boot 120
       firstlight inject VIRTUAL --port /dev/pts/3 --id-scope 0ne00111111 --group-key env:KEY \\
           --wifi firstlight=file:wifi.txt --endpoint localhost --root root.pem
     """
     kind = boards.load(board)
     document = _document(wishes)
     roots = roots_from(wishes["root"]) if wishes["root"] else azure_roots()
+    if wishes["no_reset"] and wishes["first_boot_s"]:
+        raise UsageError("--first-boot needs the reset that --no-reset leaves out")
     group, second, own = _keys(wishes)
     with Repl(port) as repl:
         compiled = not wishes["source"] and loads_mpy(repl.implementation().mpy)
@@ -83,6 +93,9 @@ def inject(board: str, port: str, **wishes: Any) -> None:
         click.echo(f"{name}: injected and proven, {len(done.written)} files written")
         if not wishes["no_reset"]:
             repl.reset()
+    if wishes["first_boot_s"]:
+        watch(port, wishes["first_boot_s"], lambda line: click.echo(f"  {line}"))
+        click.echo(f"{name}: its first telemetry is in the hub")
 
 
 def _keys(wishes: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,0 +1,83 @@
+"""A board's first boot, watched on its console: it ends in telemetry, or in the board's own words.
+
+Reads, and never types: a byte sent to a board could stop it.
+"""
+
+import re
+import time
+from collections.abc import Callable
+
+import serial
+
+from .errors import BoardError, ServiceError
+
+_LOOK_S = 0.2
+_MOST_BYTES = 4096  # of one line
+_LINE = re.compile(r"^ *\d+ ms  (\w+) +(.*)$")  # firmware/main.py's say()
+_FAILED = re.compile(r"failed: .*; next in (\d+) s$")
+
+
+def watch(port: str, timeout_s: float, say: Callable[[str], None]) -> None:
+    """Return once the hub has acknowledged a message of the board on port.
+
+    say gets each line that it prints. Raise ServiceError, with the board's last word on what is
+    wrong, when that has not come after timeout_s seconds, or the board will not try again in time;
+    BoardError if it says nothing at all.
+    """
+    lines = _Lines(port)
+    until_s = time.monotonic() + timeout_s
+    heard = failed = ""
+    try:
+        while time.monotonic() < until_s:
+            line = lines.next()
+            found = _LINE.match(line)
+            if not found:
+                continue
+            heard = line.strip()
+            say(heard)
+            if found[1] == "hub" and "acknowledged" in found[2]:
+                return
+            trouble = _FAILED.match(found[2])
+            failed = found[2] if trouble else failed
+            if trouble and int(trouble[1]) > until_s - time.monotonic():
+                break
+    finally:
+        lines.close()
+    if not heard:
+        raise BoardError(f"the board on {port} says nothing after its reset")
+    raise ServiceError(f"no telemetry from the board on {port}; it says: {failed or heard}")
+
+
+class _Lines:
+    """Lines from a port that may come and go, as a USB board's does over a reset."""
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self._serial: serial.Serial | None = None
+        self._rest = b""
+
+    def next(self) -> str:
+        """Return a line, or what there is after a moment: nothing, then."""
+        line, found, rest = self._rest.partition(b"\n")
+        if found:
+            self._rest = rest
+            return line.decode(errors="replace").rstrip()
+        self._rest = (self._rest + self._read())[-_MOST_BYTES:]
+        return ""
+
+    def close(self) -> None:
+        """Let go of the port."""
+        if self._serial is not None:
+            self._serial.close()
+            self._serial = None
+
+    def _read(self) -> bytes:
+        try:
+            if self._serial is None:
+                self._serial = serial.serial_for_url(self._port, 115200, timeout=_LOOK_S)
+            data: bytes = self._serial.read(max(1, self._serial.in_waiting))
+            return data
+        except (OSError, ValueError):  # away for the moment; SerialException is an OSError
+            self.close()
+            time.sleep(_LOOK_S)
+            return b""
