@@ -4,7 +4,6 @@ Boards with Wi-Fi: esp32, rp2 (Pico W), and the unix port behind boards/VIRTUAL,
 for an ESP32. Never decides what to do: device.py asks, this answers or raises OSError.
 """
 
-import errno
 import os
 import socket as net
 import ssl
@@ -47,22 +46,6 @@ def jitter() -> float:
 def reset() -> None:
     """Start the board anew."""
     machine.reset()
-
-
-def read_file(path: str, longest: int) -> bytes:
-    """Return a file's bytes; raise OSError (EINVAL) if there are more than longest."""
-    size: int = os.stat(path)[6]
-    if size > longest:
-        raise OSError(errno.EINVAL, "file is too long")
-    with open(path, "rb") as file:
-        raw: bytes = file.read(size)
-    return raw
-
-
-def roots() -> list:
-    """Return the trust roots that were staged, each DER."""
-    names = [name for name in os.listdir("/roots") if name.endswith(".der")]
-    return [read_file("/roots/" + name, 4096) for name in names]
 
 
 def load(name: str) -> "bytes | None":

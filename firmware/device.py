@@ -3,17 +3,18 @@
 The loop and its order; what to do next is supervisor.py's to decide, and every wait belongs to
 the part that waits. Never ends but by a fault of its own, which main.py answers with a reset.
 
-What only one phase needs is loaded for it and let go after it (wifi.py, sntp.py, register.py,
-serve.py): registering happens once in a board's life, and its code would take the memory that
-the hub's TLS session is in want of.
+What only one phase needs is loaded for it and let go after it (wake.py, wifi.py, sntp.py,
+register.py, serve.py): registering happens once in a board's life, and its code would take the
+memory that the hub's TLS session is in want of.
 """
 
 import gc
 import sys
 
 from aziot._const import const
+from aziot.backoff import delay_s
 from aziot.errors import AziotError
-from aziot.link import Link, tls_context
+from aziot.link import Link
 from aziot.sas import token
 from aziot.supervisor import DPS, Supervisor
 
@@ -32,46 +33,72 @@ _EARLIEST_AT = const(1767225600)  # 2026-01-01: no board that runs this was made
 class Device:
     """A board with an identity.
 
-    me: of identity.check(); board: firmware/board.py, or what offers the same; say(step, text)
-    prints one line. kept: the assignment, {} for none; session: the telemetry's, once begun;
-    operation_id: of a registration that was cut off.
+    me: of identity.check(); kept: the assignment, {} for none; context: for TLS; board:
+    firmware/board.py, or what offers the same; say(step, text) prints one line. session: the
+    telemetry's, once begun; operation_id: of a registration that was cut off.
     """
 
-    def __init__(self, me: dict, board: "Any", say: "Callable[[str, str], None]") -> None:
-        from aziot import record
-
+    def __init__(
+        self,
+        me: dict,
+        kept: dict,
+        context: "Any",
+        board: "Any",
+        say: "Callable[[str, str], None]",
+    ) -> None:
         self.me = me
+        self.kept = kept
         self.board = board
         self.say = say
         self.session: Session | None = None
         self.operation_id: str | None = None
         keys = me["symmetric_key"]
         self._keys = [keys[name] for name in ("primary", "secondary") if name in keys]
-        # A hub is remembered for one identity: a board that is injected anew asks DPS anew.
-        me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
-        kept = record.unpack(board.load("assignment")) or {}
-        let_go("aziot.record")
-        self.kept = kept if kept.get("whose") == me["whose"] else {}
-        self.plan = Supervisor(bool(self.kept), len(self._keys))
-        self._context = tls_context(board.ssl, board.roots())
+        self._context = context
+        self.plan = Supervisor(bool(kept), len(self._keys))
+        self._synced = False  # whether a server told us the time, since something last failed
+        self._misses = 0  # how often in a row the network or the clock failed
+        self._at_ms = board.clock.ticks_ms()
+        self._up_s = 0.0  # seconds since the start, of a clock that never jumps
 
     def step(self) -> float:
         """Do the next thing, up to its end or its failure. Return the seconds to wait then."""
         phase = "wifi"
         try:
             self._run(phase)
-            if self.board.unix_time() < _EARLIEST_AT:
-                phase = "sntp"
-                self._run(phase)
+            phase = "sntp"
+            if not self._synced:
+                self._sync(phase)
+            self._misses = 0
             phase = "register" if self.plan.step == DPS else "serve"
             self._run(phase)
             return 0
         except (OSError, AziotError) as e:
-            now_s = self.board.clock.time()
-            wait_s = self.plan.failed(e, now_s, self.board.jitter())
+            self._synced = False  # a wrong clock looks like a wrong key, or a wrong certificate
+            wait_s = self._after(e, phase)
             told = e if isinstance(e, AziotError) else "OSError %s" % e
             self.say(phase, "failed: %s; next in %d s" % (told, wait_s))
             return wait_s
+
+    def _sync(self, phase: str) -> None:
+        """Ask for the time; without an answer go on with a clock that is plausible."""
+        try:
+            self._run(phase)
+            self._synced = True
+        except (OSError, AziotError) as e:
+            if self.board.unix_time() < _EARLIEST_AT:
+                raise
+            self.say(phase, "no answer (%s); the clock is plausible" % e)
+
+    def _after(self, error: Exception, phase: str) -> float:
+        """Return how long to wait: on the way to Azure it is ours to say, beyond it the plan's."""
+        now_ms = self.board.clock.ticks_ms()
+        self._up_s += self.board.clock.ticks_diff(now_ms, self._at_ms) / 1000
+        self._at_ms = now_ms
+        if phase in ("wifi", "sntp"):
+            self._misses += 1
+            return delay_s(self._misses - 1, self.board.jitter())
+        return self.plan.failed(error, self._up_s, self.board.jitter())
 
     def connect(self, host: str, name: str, user: str, resource: str, policy: str = "") -> Link:
         """Return a link to host, connected with a fresh token for resource."""

@@ -11,6 +11,7 @@ import time
 gc.threshold(1024)  # what follows loads dense: a TLS session wants its memory in few pieces
 
 import board  # noqa: E402
+from aziot.errors import AziotError  # noqa: E402
 from device import Device, let_go  # noqa: E402
 
 _last_ms = time.ticks_ms()
@@ -26,18 +27,14 @@ def say(step: str, text: str) -> None:
 
 def live() -> None:
     """Live this board's life; return only if it has no identity."""
-    from aziot import identity
-    from aziot.errors import IdentityError
-
     try:
-        me = identity.load(board.read_file("/identity.json", 8192))
-    except (OSError, IdentityError) as e:
+        parts = __import__("wake").run(board)
+    except (OSError, AziotError) as e:
         say("id", "no identity (%s); give it one: firstlight inject" % e)
         return
-    del identity
-    let_go("aziot.identity")
-    say("id", me["registration_id"])
-    device = Device(me, board, say)
+    let_go("wake")
+    say("id", parts[0]["registration_id"])
+    device = Device(parts[0], parts[1], parts[2], board, say)
     while True:
         wait_s = device.step()
         gc.collect()

@@ -37,7 +37,10 @@ def run(device: "Device") -> None:
 
     device.operation_id = None
     device.kept = {"whose": me["whose"], "hub": found[0], "device_id": found[1]}
-    board.save("assignment", record.pack(device.kept))
-    let_go("aziot.record")
     device.plan.assigned()
     device.say("dps", "assigned to %s as %s" % (found[0], found[1]))
+    try:
+        board.save("assignment", record.pack(device.kept))
+    except OSError as e:  # a worn or full flash: the next boot asks DPS again, this one goes on
+        device.say("dps", "the assignment is not kept: %s" % e)
+    let_go("aziot.record")

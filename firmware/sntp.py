@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EARLIEST_AT = const(1767225600)  # 2026-01-01: no board that runs this was made before
 _NTP_TO_UNIX = const(2208988800)  # seconds from 1900 to 1970
+_SPAN_S = const(1262304000)  # 40 years: a board that is older needs new firmware anyway
 _ASK_MS = const(5000)
 _ERA = const(4294967296)  # NTP's seconds start again at 0 in 2036 (RFC 4330 section 3)
 
@@ -60,6 +61,6 @@ def parse(answer: bytes, nonce: bytes) -> int:
         raise ProtocolError("SNTP: the server has no time to give")
     seconds = struct.unpack("!I", answer[40:44])[0]
     at = seconds - _NTP_TO_UNIX + (0 if seconds & 0x80000000 else _ERA)
-    if at < _EARLIEST_AT:
-        raise ProtocolError("SNTP: the server's time is in the past")
+    if not seconds or not _EARLIEST_AT <= at < _EARLIEST_AT + _SPAN_S:
+        raise ProtocolError("SNTP: the server's time cannot be")
     return int(at)

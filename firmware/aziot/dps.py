@@ -101,15 +101,15 @@ class Registration:
     def _accepted(self, status: int, retry_after_s: int | None, body: dict) -> None:
         state = _field(body, "registrationState", dict) or {}
         progress = body.get("status")
+        operation_id, self.operation_id = self.operation_id, None
         if progress in ("assigning", "unassigned"):
-            self.operation_id = _field(body, "operationId") or self.operation_id
+            self.operation_id = _field(body, "operationId") or operation_id
             if not self.operation_id:
                 raise ProtocolError("DPS gave no operationId")
             self.delay_s = _DEFAULT_DELAY_S if retry_after_s is None else retry_after_s
         elif progress == "assigned":
             self.assignment = _assignment(state)
         elif progress in ("failed", "disabled"):
-            self.operation_id = None
             reason = _field(state, "errorMessage") or progress
             raise ServiceError("DPS: " + reason, status, _field(state, "errorCode", int))
         else:
@@ -121,7 +121,7 @@ class Registration:
         except ProtocolError:
             body = {}
         gone = status in (404, 409) and self.operation_id is not None
-        if gone:  # the operation is unknown by now: the next request registers anew
+        if status < 500 and status != 429:  # nothing will come of the operation: register anew
             self.operation_id = None
         raise ServiceError(
             "DPS: " + (_field(body, "message") or "refused"),
@@ -160,11 +160,11 @@ def _object(payload: bytes) -> dict:
 
 
 def _field(body: dict, name: str, kind: type = str) -> "Any":
-    """Return a field if it is there, of its kind and not empty, and no longer than we keep."""
+    """Return a field if it is there, of its kind and not empty; text cut, and made printable."""
     value = body.get(name)
     if not isinstance(value, kind) or value == "":
         return None
-    return value[:_MAX_TEXT] if isinstance(value, str) else value
+    return repr(value[:_MAX_TEXT])[1:-1] if isinstance(value, str) else value
 
 
 def _assignment(state: dict) -> tuple:

@@ -58,7 +58,10 @@ class ServiceError(AziotError):
 
 
 class Refused(ServiceError):
-    """CONNACK with a return code other than 0 (MQTT 3.1.1 section 3.2.2.3), kept as `code`."""
+    """CONNACK with a return code other than 0 (MQTT 3.1.1 section 3.2.2.3), kept as `code`.
+
+    2, 4 and 5 are about who we are; 1 and 3 may pass.
+    """
 
     def __init__(self, code: int) -> None:
-        ServiceError.__init__(self, "CONNACK refused", 0, code, None, None, code == 3)
+        ServiceError.__init__(self, "CONNACK refused", 0, code, None, None, code in (1, 3))

@@ -32,15 +32,6 @@ _PINGRESP = const(0xD0)
 _SIZES = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _PINGRESP: 0}  # of what else may arrive
 
 
-def tls_context(ssl: "Any", roots: list[bytes]) -> "Any":
-    """Return a client context that trusts roots (DER) and nothing else. ssl: the module."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED  # MicroPython's default is none (protocol.md 8)
-    for root in roots:
-        context.load_verify_locations(cadata=root)  # each call adds one
-    return context
-
-
 class Link(MQTTClient):
     """A connection to one host. Raises OSError, ProtocolError, ServiceError and Refused.
 
@@ -66,6 +57,7 @@ class Link(MQTTClient):
         self._longest = longest
         self._quiet: Deadline | None = None
         self._pong: Deadline | None = None
+        self.set_callback(lambda _topic, _msg: None)  # a message that nobody waits for
 
     def connect(  # type: ignore[override]
         self, client_id: str, user: str, password: str | None, keepalive_s: int
@@ -181,8 +173,9 @@ class Link(MQTTClient):
                     sock.close()
                     continue
             poller.register(sock, select.POLLOUT)
-            if poller.poll(deadline.left_ms()):
-                poller.unregister(sock)
+            ready = poller.poll(deadline.left_ms())
+            poller.unregister(sock)
+            if ready:
                 tls = self._context.wrap_socket(
                     sock, server_hostname=self.server, do_handshake_on_connect=False
                 )

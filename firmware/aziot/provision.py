@@ -8,7 +8,7 @@ import errno
 from . import dps
 from ._const import const
 from .backoff import delay_s
-from .errors import ServiceError
+from .errors import ProtocolError, ServiceError
 from .link import Link
 from .stream import Deadline
 
@@ -35,11 +35,9 @@ def provision(
     ProtocolError, ServiceError; the registration can then be taken up again where it was.
     """
     deadline = Deadline(clock, limit_ms)
-    inbox: list[tuple[str, bytes]] = []
+    inbox: list[tuple[bytes, bytes]] = []
     # DPS sends one answer to a request; what a peer sends beyond a few is not kept
-    link.set_callback(
-        lambda topic, body: inbox.append((str(topic, "utf-8"), body)) if len(inbox) < 4 else None
-    )
+    link.set_callback(lambda topic, body: inbox.append((topic, body)) if len(inbox) < 4 else None)
     try:
         link.subscribe(dps.RESPONSES, 1)
         attempt = 0
@@ -57,7 +55,7 @@ def provision(
             if registration.assignment is not None:
                 return registration.assignment
             if wait_s * 1000 > deadline.left_ms():
-                raise OSError(errno.ETIMEDOUT)
+                raise ServiceError("DPS: still assigning", 202, None, None, int(wait_s), True)
             say("dps", "assigning, next poll in %d s" % wait_s)
             _idle(link, Deadline(clock, int(wait_s * 1000)))
     finally:
@@ -71,7 +69,12 @@ def _exchange(link: Link, registration: dps.Registration, inbox: list, deadline:
     link.publish(topic, body, qos=1)
     while True:
         while inbox:
-            if registration.receive(*inbox.pop(0)):
+            raw, body = inbox.pop(0)
+            try:
+                topic = str(raw, "utf-8")
+            except ValueError:  # UnicodeError is one
+                raise ProtocolError("MQTT: a topic that is not text")
+            if registration.receive(topic, body):
                 return
         if not deadline.left_ms():
             raise OSError(errno.ETIMEDOUT)

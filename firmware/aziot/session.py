@@ -33,14 +33,22 @@ class Session:
         self.sent = 0
 
     def serve(
-        self, link: Link, device_id: str, life_ms: int, say: "Callable[[str, str], None]"
+        self,
+        link: Link,
+        device_id: str,
+        life_ms: int,
+        say: "Callable[[str, str], None]",
+        acknowledged: "Callable[[], None]",
     ) -> None:
         """Send a sample each interval until life_ms is over; then return, for a new token.
 
-        The link is connected already. Raises OSError and AziotError when it is lost.
+        The link is connected already. acknowledged() is called for each message that the hub has
+        taken. Raises OSError and AziotError when the link is lost.
         """
         topic = hub.telemetry_topic(device_id, hub.JSON)
         start_ms = self._clock.ticks_ms()
+        if not 0 < self._clock.ticks_diff(self._due_at_ms, start_ms) <= self._interval_ms:
+            self._due_at_ms = start_ms  # due, or so long ago that the ticks have wrapped
         while True:
             now_ms = self._clock.ticks_ms()
             if self._clock.ticks_diff(now_ms, start_ms) >= life_ms:
@@ -48,6 +56,7 @@ class Session:
             left_ms = self._clock.ticks_diff(self._due_at_ms, now_ms)
             if left_ms <= 0 or self._pending:
                 self._send(link, topic, say)
+                acknowledged()
             else:
                 link.check_msg(min(left_ms, 1000))
 
@@ -67,7 +76,10 @@ class Session:
         """Return one sample as JSON; None, and a line that says why, if app.py gives none."""
         try:
             body = json.dumps(self._sample()).encode()
-        except Exception as e:  # app.py is the user's: its faults must not take the board down
+        except (
+            Exception,
+            SystemExit,
+        ) as e:  # app.py is the user's: its faults must not take the board down
             say("hub", "app.sample failed: %r" % e)
             return None
         if len(body) > _MAX_BYTES:

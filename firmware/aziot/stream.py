@@ -86,6 +86,8 @@ class Stream:
 
     def read(self, size: int) -> bytearray | None:
         """Return size bytes of one packet; None if not blocking and no packet is whole."""
+        if not size:  # a PUBLISH without a body
+            return bytearray()
         self.flush()
         if self._at == len(self._packet) and not self._next():
             return None
@@ -110,6 +112,8 @@ class Stream:
     def _next(self) -> bool:
         """Make the next packet the current one, if it is whole, or waited for."""
         while True:
+            if self._blocking and not self.deadline.left_ms():
+                raise OSError(errno.ETIMEDOUT)  # however much a peer chatters
             count = self._sock.readinto(memoryview(self._arriving)[self._filled :])
             if count:
                 self._filled += count

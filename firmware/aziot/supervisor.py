@@ -12,6 +12,7 @@ or reads a clock (protocol.md 3.1; azure/iot-dps/how-to-reprovision).
     DPS 401, a secondary key is there        DPS with the other key      at once; again: slowly
     DPS 401, 403, 404, disabled, failed      DPS                         slowly
     DPS 429, 5xx, not reached                DPS                         backoff, or retry-after
+    DPS failed, asked out of patience        the hub that is kept        as above
 """
 
 from ._const import const
@@ -39,14 +40,16 @@ class Supervisor:
         self._tried = 1  # how many of the keys, since one was last good
         self._attempt = 0
         self._lost_at: float | None = None  # since when the hub has not been reached
+        self._impatient = False  # DPS is asked though nobody refused the hub that is kept
 
     def assigned(self) -> None:
         """DPS gave a hub. The count of failures stays: only the hub itself ends it."""
         self.step = HUB
         self._tried = 1
+        self._impatient = False
 
     def connected(self) -> None:
-        """The hub took us."""
+        """The hub acknowledged a message: to be let in is not enough, when it is over quota."""
         self._attempt = 0
         self._tried = 1
         self._lost_at = None
@@ -67,17 +70,20 @@ class Supervisor:
         if self.step != HUB:
             return None
         wait_s = delay_s(self._attempt, jitter)
-        if isinstance(error, Refused) and error.code in (2, 4, 5):
+        if isinstance(error, Refused) and not error.transient:
             self.step = DPS
             return wait_s if self._attempt else 0
         if self._lost_at is None:
             self._lost_at = now_s
         elif now_s - self._lost_at > _PATIENCE_S * (1 + jitter):
             self.step = DPS
+            self._impatient = True
             self._lost_at = None  # if DPS names the same hub, it has its patience again
         return wait_s
 
     def _dps_failed(self, error: Exception, jitter: float) -> float:
+        if self._impatient:
+            self.step = HUB
         if not isinstance(error, ServiceError) or error.transient:
             return delay_s(self._attempt, jitter)
         if error.status == 401 or isinstance(error, Refused):

@@ -9,7 +9,9 @@ import ssl
 import sys
 import time
 
-from aziot.link import Link, tls_context
+import wake
+
+from aziot.link import Link
 
 FILLER = b"x" * 4096
 
@@ -49,7 +51,11 @@ ACTIONS = {
 
 
 def act(link, action, got):
-    link.set_callback(lambda topic, body: got.append((str(topic, "utf-8"), str(body, "utf-8"))))
+    link.set_callback(
+        lambda topic, body: (
+            got.append((str(topic, "utf-8"), str(body, "utf-8"))) if len(got) < 8 else None
+        )
+    )
     link.connect("dev-1", "user", *link.probe)
     if action != "connect":
         link.subscribe("$dps/registrations/res/#", 1)
@@ -72,8 +78,7 @@ def attempt(link, action):
 
 
 def main(asked):
-    with open(asked["root"], "rb") as file:
-        context = tls_context(ssl, [file.read()])
+    context = wake.context(ssl, asked["root"].rpartition("/")[0] + "/")
     link = Link(
         socket,
         time,

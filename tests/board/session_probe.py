@@ -9,7 +9,9 @@ import ssl
 import sys
 import time
 
-from aziot.link import Link, tls_context
+import wake
+
+from aziot.link import Link
 from aziot.session import Session
 
 lines = []
@@ -26,16 +28,19 @@ def sample():
     return {"count": count}
 
 
+def say(step, text):
+    lines.append(text)
+
+
 def main(asked):
-    with open(asked["root"], "rb") as file:
-        context = tls_context(ssl, [file.read()])
+    context = wake.context(ssl, asked["root"].rpartition("/")[0] + "/")
     session = Session(sample, asked["interval_ms"], time)
     errors = []
     for _ in range(asked["links"]):
         link = Link(socket, time, context, "localhost", asked["port"], asked["timeout_ms"])
         try:
             link.connect("dev-1", "user", "secret", 60)
-            session.serve(link, "dev-1", asked["life_ms"], lambda step, text: lines.append(text))
+            session.serve(link, "dev-1", asked["life_ms"], say, lambda: None)
             errors.append(None)
         except OSError as e:
             errors.append(e.errno)

@@ -3,7 +3,7 @@
 import json
 
 from aziot import dps
-from aziot.errors import ProtocolError, ServiceError
+from aziot.errors import AziotError, ProtocolError, ServiceError
 from tests.core.expect import raises
 
 RES = "$dps/registrations/res/"
@@ -245,6 +245,24 @@ def test_an_operation_the_service_forgot_is_begun_anew():
         e = refusal(registration, status, {"errorCode": 404203, "message": "Operation not found."})
         assert e.transient
         assert "iotdps-register" in registration.request()[0]
+
+
+def test_an_operation_that_came_to_nothing_is_not_polled_again():
+    for status, body in (
+        (400, {"errorCode": 400000, "message": "no"}),
+        (401, {"errorCode": 401002, "message": "no"}),
+        (200, {"status": "assigned", "registrationState": {}}),
+        (200, {"status": "happy"}),
+    ):
+        registration = asked(OPERATION)
+        raises(AziotError, answer, registration, status, body)
+        assert "iotdps-register" in registration.request()[0]
+
+
+def test_what_the_service_says_cannot_forge_a_line():
+    body = {"message": "no\r\n 1 ms hub \x1b[2J", "trackingId": "a\nb"}
+    text = str(refusal(asked(), 401, body))
+    assert not [c for c in text if c < " "]
 
 
 def test_a_refusal_without_a_body_that_makes_sense_is_still_a_refusal():

@@ -21,7 +21,7 @@ def test_an_answer_to_our_nonce_is_the_time():
 
 
 def test_the_time_goes_on_past_2036_and_2038():
-    for at in (2085978495, 2085978496, 2147483648, 3000000000):
+    for at in (2085978495, 2085978497, 2147483648, 3000000000):
         assert sntp.parse(answer(at), NONCE) == at
 
 
@@ -35,5 +35,7 @@ def test_what_is_not_an_answer_of_a_server_with_the_time_is_refused():
         answer(stratum=0),
         answer(stratum=16),
         answer(at=1600000000),
+        answer(at=3100000000),
+        answer(at=-2208988800),
     ):
         raises(ProtocolError, sntp.parse, raw, NONCE)

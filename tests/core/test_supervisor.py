@@ -58,6 +58,31 @@ def test_when_dps_names_the_same_lost_hub_it_has_its_patience_again():
     assert plan.step == HUB
 
 
+def test_a_hub_that_nobody_refused_is_tried_again_when_dps_fails():
+    for error in (LOST, ServiceError("no", 404), ServiceError("no", 401)):
+        plan = Supervisor(True, 1)
+        failures(plan, LOST, 2, 0, 1801)
+        assert plan.step == DPS
+        plan.failed(error, 1900, 0.5)
+        assert plan.step == HUB
+        assert plan.failed(LOST, 2000, 0.5) >= 3.75
+        assert plan.step == HUB  # with its patience again
+
+
+def test_a_hub_that_refused_us_is_not_tried_before_dps_has_answered():
+    plan = Supervisor(True, 1)
+    plan.failed(Refused(5), 0, 0.5)
+    failures(plan, LOST, 5)
+    assert plan.step == DPS
+
+
+def test_a_busy_dps_does_not_cost_the_key():
+    plan = Supervisor(False, 2)
+    for code in (1, 3):
+        plan.failed(Refused(code), 0, 0.5)
+    assert plan.key == 0
+
+
 def test_a_good_connection_ends_the_count():
     plan = Supervisor(True, 1)
     failures(plan, LOST, 5)

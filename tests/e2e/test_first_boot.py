@@ -127,6 +127,38 @@ def test_a_device_that_its_hub_forgot_goes_back_to_dps_at_once(bench: Bench) -> 
     assert said.index("CONNACK refused, code 5; next in 0 s") < said.index("dps ")
 
 
+def test_a_full_flash_does_not_keep_a_board_from_its_hub(bench: Bench) -> None:
+    bench.inject(bench.document(bench.group_key()[1]))
+    with bench.board, Repl(bench.board.port or "") as repl:
+        repl.write_file(
+            "/nvsstore.py", b"def load(name): pass\ndef save(name, raw): raise OSError(28)\n"
+        )
+        repl.remove("/nvsstore.mpy")
+    with bench.board:
+        assert bench.azure.wait_for_telemetry(1, NAME, WAIT_S)
+        assert "the assignment is not kept" in until(bench, "connected to")
+
+
+@pytest.mark.parametrize(
+    "app", [b"INTERVAL_S = 1\nthis is no Python\n", b"INTERVAL_S = 'soon'\ndef sample(): pass\n"]
+)
+def test_an_app_that_does_not_load_is_told_and_the_hub_is_kept(app: bytes, bench: Bench) -> None:
+    bench.inject(bench.document(bench.group_key()[1]), app)
+    with bench.board:
+        said = until(bench, "app.sample failed")
+    assert "app.py cannot be used: " in said
+    assert "connected to localhost" in said
+    assert "fault" not in said
+
+
+def test_an_interval_may_be_a_fraction_and_a_sample_may_try_to_exit(bench: Bench) -> None:
+    app = b"import sys\nINTERVAL_S = 0.2\ndef sample(): sys.exit()\n"
+    bench.inject(bench.document(bench.group_key()[1]), app)
+    with bench.board:
+        until(bench, "app.sample failed")
+        assert "fault" not in until(bench, "app.sample failed")
+
+
 def test_a_lost_connection_is_made_again_and_nothing_acknowledged_is_lost(bench: Bench) -> None:
     bench.inject(bench.document(bench.group_key()[1]))
     with bench.board:
