@@ -137,4 +137,5 @@ def _address(host: str, port: int, field: str) -> None:
 
 def _ntp(text: str) -> None:
     host, colon, port = text.partition(":") if isinstance(text, str) else ("", "", "")
-    _address(host, (int(port) if port.isdigit() else 0) if colon else 123, "ntp")
+    number = int(port) if port.encode().isdigit() else 0
+    _address(host, number if colon else 123, "ntp")

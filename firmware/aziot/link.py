@@ -175,13 +175,13 @@ class Link(MQTTClient):
             poller.register(sock, select.POLLOUT)
             ready = poller.poll(deadline.left_ms())
             poller.unregister(sock)
-            if ready:
+            if ready and not ready[0][1] & (select.POLLERR | select.POLLHUP):
                 tls = self._context.wrap_socket(
                     sock, server_hostname=self.server, do_handshake_on_connect=False
                 )
                 return Stream(tls, deadline, self._longest, self._inspect)
             sock.close()
-            error = OSError(errno.ETIMEDOUT)
+            error = OSError(errno.ECONNREFUSED if ready else errno.ETIMEDOUT)
         raise error
 
     def _inspect(self, packet: bytearray, at: int) -> None:

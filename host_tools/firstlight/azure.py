@@ -26,7 +26,11 @@ Json = dict[str, Any]
 _TOKEN_S = 600
 _TIMEOUT_S = 30
 _MAX_BYTES = 1 << 20
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(
+    rf"{_LABEL}(\.{_LABEL}){{0,9}}(:[1-5]?[0-9]{{1,4}}|:6[0-4][0-9]{{3}}|:65[0-4][0-9]{{2}})?"
+)
+_POLICY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +53,8 @@ def parse_connection(text: str) -> Connection:
             )
     if not _HOST.fullmatch(fields["HostName"]):
         raise UsageError("the connection string's HostName is not a host name")
+    if not _POLICY.fullmatch(fields["SharedAccessKeyName"]):
+        raise UsageError("the connection string's SharedAccessKeyName is not the name of a policy")
     key = keys.checked(fields["SharedAccessKey"], "the connection string's SharedAccessKey")
     return Connection(fields["HostName"], fields["SharedAccessKeyName"], key)
 
@@ -106,7 +112,9 @@ class Service:
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.request(method, url, json=body, headers=headers, ssl=self._tls) as answer,
             ):
-                raw = await answer.content.read(_MAX_BYTES)
+                raw = b""
+                while piece := await answer.content.read(_MAX_BYTES - len(raw)):
+                    raw += piece
                 return _taken(answer.status, raw, f"{method} {path}")
         except aiohttp.ClientConnectorCertificateError:
             raise ServiceError(

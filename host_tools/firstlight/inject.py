@@ -5,6 +5,7 @@ a run that fails leaves the earlier identity in place, and a run that is repeate
 """
 
 import hmac
+import json
 import re
 import secrets
 from binascii import a2b_base64, b2a_base64
@@ -21,6 +22,7 @@ from .repl import BoardExecError, Implementation, Repl
 from .stage import StagedFile
 
 IDENTITY_PATH = "/identity.json"
+_CANDIDATE = "/identity.next"  # until the board has proved that it can use it
 OLDEST = (1, 22, 0)  # ssl.SSLContext with load_verify_locations (micropython 1.22 release notes)
 PROOF_PREFIX = b"firstlight-proof:"
 _NONCE_BYTES = 32
@@ -69,20 +71,29 @@ def inject(
     say(f"board: MicroPython {_dotted(board.version)}, {board.machine or board.platform}")
     written = [file.path for file in wanted if _write(repl, file, say)]
     _tidy(repl, files, say)
-    if repl.write_file(IDENTITY_PATH, raw):
+    repl.write_file(_CANDIDATE, raw)
+    prove(repl, document["symmetric_key"]["primary"], _CANDIDATE)
+    say("proof: the board signed a fresh nonce with its key")
+    if repl.replace_file(_CANDIDATE, IDENTITY_PATH):
         written.append(IDENTITY_PATH)
         say(f"{IDENTITY_PATH} ({len(raw)} bytes)")
-    prove(repl, document["symmetric_key"]["primary"])
-    say("proof: the board signed a fresh nonce with its key")
     return Injected(document["registration_id"], tuple(written))
 
 
 def checked(document: dict[str, Any]) -> bytes:
-    """The bytes to store. Raise UsageError, naming the field, if the document is wrong."""
+    """The bytes to store. Raise UsageError, naming the field, if the document is wrong.
+
+    Written here and not by identity.dump(): MicroPython's JSON knows no NaN, and takes text beyond
+    the basic plane as UTF-8 alone, not as a pair of escapes.
+    """
     try:
-        return identity.dump(document)
+        raw = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+        identity.load(raw)
     except IdentityError as error:
         raise UsageError(f"the identity is refused: {error}") from None
+    except (ValueError, RecursionError):
+        raise UsageError("the identity holds what JSON on a board cannot") from None
+    return raw
 
 
 def check_board(board: Implementation) -> None:
@@ -107,13 +118,13 @@ def needed(repl: Repl, files: Sequence[StagedFile], raw: bytes) -> list[StagedFi
     return wanted
 
 
-def prove(repl: Repl, primary_key_b64: str) -> None:
-    """Have the board sign a fresh nonce with its key. Raise ProofError if it does not."""
+def prove(repl: Repl, primary_key_b64: str, path: str = IDENTITY_PATH) -> None:
+    """Have the board sign a fresh nonce with the key at path; raise ProofError if it does not."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     expected = hmac.new(a2b_base64(primary_key_b64), PROOF_PREFIX + nonce, sha256).hexdigest()
     nonce_b64 = b2a_base64(nonce, newline=False).decode()
     try:
-        answer = repl.exec(_PROOF % (IDENTITY_PATH, PROOF_PREFIX, nonce_b64), timeout_s=30).strip()
+        answer = repl.exec(_PROOF % (path, PROOF_PREFIX, nonce_b64), timeout_s=30).strip()
     except BoardExecError as error:
         raise ProofError(f"the board could not sign with its identity ({error.kind})") from None
     if not re.fullmatch(rb"[0-9a-f]{64}", answer):

@@ -199,6 +199,18 @@ class Repl:
         self.exec(f"import os\nos.rename({beside!r}, {path!r})\nif hasattr(os, 'sync'): os.sync()")
         return True
 
+    def replace_file(self, source: str, target: str) -> bool:
+        """Move source over target in one step; False if target was the same already."""
+        there = self.hashes([source, target])
+        if there[source] == there[target]:
+            self.remove(source)
+            return False
+        self.exec(
+            f"import os\nos.rename({_checked(source)!r}, {_checked(target)!r})\n"
+            "if hasattr(os, 'sync'): os.sync()"
+        )
+        return True
+
     def remove(self, path: str) -> None:
         """Delete a file; none there: do nothing."""
         self.exec(f"import os\ntry: os.remove({_checked(path)!r})\nexcept OSError: pass")

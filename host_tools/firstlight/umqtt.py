@@ -62,7 +62,16 @@ def unpack(sdist: bytes) -> bytes:
 
 def _fetch() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _CHILD, RELEASE, "--no-binary", "--download", folder]
+        command = [
+            sys.executable,
+            "-I",
+            "-c",
+            _CHILD,
+            RELEASE,
+            "--no-binary",
+            "--download",
+            folder,
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=_FETCH_S)
             (archive,) = Path(folder).glob("*.tar.gz")

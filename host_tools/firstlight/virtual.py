@@ -69,7 +69,7 @@ class Settings:
         """The content of virtual.json."""
         facts = {"unique_id": self.unique_id.hex(), "wifi": self.wifi}
         numbers = {"heap_bytes": self.heap_bytes, "join_ms": self.join_ms}
-        return json.dumps({**facts, **numbers}, indent=1).encode()
+        return json.dumps({**facts, **numbers}, indent=1, ensure_ascii=False).encode()
 
 
 def make(
@@ -124,7 +124,14 @@ class VirtualBoard:
         self._log.close()
         self._log, self._unread = LogReader(self.folder), b""
         self._bridge = subprocess.Popen(
-            [sys.executable, "-m", "firstlight.bridge", str(self.folder), *["outlive"] * outlive],
+            [
+                sys.executable,
+                "-I",
+                "-m",
+                "firstlight.bridge",
+                str(self.folder),
+                *["outlive"] * outlive,
+            ],
             stdin=subprocess.DEVNULL if outlive else subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -1,6 +1,5 @@
 """Virtual boards for tests, each in its own folder, none left powered."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +10,6 @@ from firstlight.repl import Repl
 
 UNIQUE_ID = bytes.fromhex("a1b2c3d4e5f6")
 PROMPT = ">>> "
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _from_the_checkout() -> None:
-    """Let the bridge, a process of its own, find the package that is tested."""
-    here = Path(__file__).parents[2]
-    paths = [str(here / "host_tools"), str(here / "firmware"), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
 
 
 @pytest.fixture

@@ -16,6 +16,19 @@ from aziot.link import Link
 FILLER = b"x" * 4096
 
 
+class TwoAddresses:
+    """The socket module, with a host that has another address, at another port, before its own."""
+
+    SOCK_STREAM = socket.SOCK_STREAM
+    socket = socket.socket
+
+    def __init__(self, port):
+        self.port = port
+
+    def getaddrinfo(self, host, port, family, kind):
+        return [socket.getaddrinfo(host, p, family, kind)[0] for p in (self.port, port)]
+
+
 def publish(link, got):
     link.publish("a/b", b"{}", qos=1)
 
@@ -80,7 +93,7 @@ def attempt(link, action):
 def main(asked):
     context = wake.context(ssl, asked["root"].rpartition("/")[0] + "/")
     link = Link(
-        socket,
+        TwoAddresses(asked["first_port"]) if "first_port" in asked else socket,
         time,
         context,
         asked.get("host", "localhost"),

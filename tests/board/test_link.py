@@ -167,6 +167,14 @@ def test_a_port_that_nobody_listens_on_is_an_error_at_once(probe: Probe) -> None
     assert (result["error"], result["errno"]) == ("OSError", errno.ECONNREFUSED)
 
 
+def test_a_host_is_reached_at_its_second_address(probe: Probe, tls: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        refused = gone.getsockname()[1]
+    with serving(tls, good) as port:
+        (result,) = probe(port, "publish", timeout_ms=20000, first_port=refused)
+    assert result["error"] is None, result
+
+
 MALFORMED = {
     "a packet too long": b"\x30\xff\xff\x03",
     "a length of five bytes": b"\x30\xff\xff\xff\xff\x01",

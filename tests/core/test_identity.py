@@ -124,6 +124,8 @@ def test_each_fault_names_its_field():
         ("ntp", "a:b"),
         ("ntp", "a:0"),
         ("ntp", "a:123:4"),
+        ("ntp", "a:\u00b2"),
+        ("ntp", "a:\u00b2"),
         ("ntp", 123),
         ("payload", "text"),
         ("payload", [1]),

@@ -3,11 +3,13 @@
 import base64
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from firstlight import azure
 from firstlight.emulator.running import RunningAzure, running_azure
@@ -88,6 +90,32 @@ def test_a_server_that_hangs_up_is_told(local: RunningAzure) -> None:
         thread.join(10)
 
 
+def test_an_answer_in_pieces_is_taken_whole(local: RunningAzure) -> None:
+    issuer = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issuer.issue_cert("localhost").configure_cert(context)
+    body = json.dumps({"enrollmentGroupId": "g", "long": "x" * 3000}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with context.wrap_socket(listener.accept()[0], server_side=True) as sock:
+                sock.recv(4096)
+                for piece in (head, body[:9], body[9:1500], body[1500:]):
+                    sock.sendall(piece)
+                    threading.Event().wait(0.05)  # so that each is read by itself
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = str(listener.getsockname()[1])
+        text = local.connection_string.replace(str(local.https_port), port, 1)
+        root = local.root_pem.with_name("other.pem")
+        issuer.cert_pem.write_to_path(str(root))
+        found = azure.Service(azure.parse_connection(text), root).find("enrollmentGroups", "g")
+        thread.join(10)
+    assert found == json.loads(body)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -95,6 +123,8 @@ def test_a_server_that_hangs_up_is_told(local: RunningAzure) -> None:
         ("HostName=a", "no SharedAccessKeyName"),
         ("HostName=a;SharedAccessKeyName=b", "no SharedAccessKey;"),
         ("HostName=a/b;SharedAccessKeyName=b;SharedAccessKey=c", "not a host name"),
+        ("HostName=a..b;SharedAccessKeyName=b;SharedAccessKey=c", "not a host name"),
+        ("HostName=a:99999;SharedAccessKeyName=b;SharedAccessKey=c", "not a host name"),
         ("HostName=a;SharedAccessKeyName=b;SharedAccessKey=c2VjcmV0", "16 to 64 bytes"),
     ],
 )

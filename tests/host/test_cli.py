@@ -15,6 +15,7 @@ from firstlight import keys, virtual
 from firstlight.custody import write_private
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
+from firstlight.repl import Repl
 
 G = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 FIRSTLIGHT = [sys.executable, "-c", "from firstlight.cli import main; main()"]
@@ -144,7 +145,15 @@ def test_enrolling_keeps_the_key_off_the_screen(tmp_path: Path, local: RunningAz
     assert json.loads(shown.stdout)["enrollmentGroupId"] == "line-1"
     assert key not in shown.stdout
     refused(2, "enrolled already", "enroll", "group", "line-1", *at)
-    refused(2, "nothing was enrolled", "enroll", "group", "line-2", *at, "--key-out", out)
+    refused(1, "there already", "enroll", "group", "line-2", *at, "--key-out", out)
+    nowhere = tmp_path / "none" / "x.key"
+    refused(1, "cannot be written", "enroll", "group", "line-2", *at, "--key-out", nowhere)
+    again = tmp_path / "again.key"
+    assert call("enroll", "key", "group", "line-1", *at, "--key-out", again).returncode == 0
+    assert again.read_text() == out.read_text()
+    assert again.stat().st_mode & 0o777 == 0o600
+    refused(2, "enrolled already", "enroll", "group", "line-1", *at, "--key-out", nowhere.name)
+    assert not Path(nowhere.name).exists()
     refused(2, "no group enrolled as line-2", "enroll", "show", "group", "line-2", *at)
     refused(2, "did you mean dev-1", "enroll", "device", "Dev-1", *at)
     done = call("enroll", "device", "dev-1", *at, "--device-id", "Pump:7", "--disabled")
@@ -232,6 +241,60 @@ def test_an_identity_that_cannot_be_leaves_the_board_as_it_was(
             assert "Traceback" not in done.stderr
         after = call(*at, "--id-scope", "0ne00111111", *words).stdout
         assert "0 files written" in after
+
+
+def test_what_a_board_cannot_hold_leaves_it_as_it_was(tmp_path: Path, group_key: Path) -> None:
+    ssid = "caf\u00e9 \U0001f600"
+    board = virtual.make(tmp_path / "board", wifi={ssid: ""})
+    broken = tmp_path / "app.py"
+    broken.write_text("def sample(:")
+    with board:
+        port = board.port or ""
+        words: list[str | Path] = ["--port", port, "--id-scope", "0ne00111111", "--no-reset"]
+        words += ["--group-key", f"file:{group_key}", "--wifi", ssid]
+        assert call("inject", "VIRTUAL", *words).returncode == 0
+        for payload in ('{"a": NaN}', '{"a": 1e999}'):
+            done = call("inject", "VIRTUAL", *words, "--payload", payload)
+            assert done.returncode == 2
+            assert "JSON on a board cannot" in done.stderr
+        assert call("inject", "VIRTUAL", *words, "--app", broken).returncode == 2
+        refused(2, "reports rp2", "inject", "RPI_PICO_W", *words)
+        again = call("inject", "VIRTUAL", *words)
+        assert "0 files written" in again.stdout, again.stdout + again.stderr
+        with Repl(port) as repl:
+            repl.exec("from aziot.identity import load\nraw = open('/identity.json', 'rb').read()")
+            found = repl.exec("print(load(raw)['wifi'][0]['ssid'].encode())")
+    assert found.strip().decode() == repr(ssid.encode())
+
+
+def test_a_virtual_board_is_on_until_ctrl_c(tmp_path: Path) -> None:
+    assert call("virtual", "make", tmp_path / "board").returncode == 0
+    process = subprocess.Popen(
+        [*FIRSTLIGHT, "virtual", "on", str(tmp_path / "board")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("on /dev/pts/"), line
+    with Repl(line.split()[1].rstrip(";")) as repl:
+        assert repl.implementation().name == "micropython"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert virtual.VirtualBoard(tmp_path / "board").port is None
+
+
+def test_no_code_is_taken_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fcntl", "tty", "platform", "tarfile", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the folder')")
+    board = virtual.make(tmp_path / "board")
+    monkeypatch.chdir(tmp_path)
+    with board:
+        assert board.port
 
 
 def test_the_emulator_says_what_a_person_needs_and_ends_with_ctrl_c(tmp_path: Path) -> None:

@@ -99,6 +99,27 @@ def show(kind: str, name: str, connection: str, root: Path | None) -> None:
     click.echo(json.dumps(found, indent=2, sort_keys=True))
 
 
+@enroll.command("key")
+@click.argument("kind", type=click.Choice(sorted(_KINDS)))
+@click.argument("name")
+@click.option(
+    "--key-out", type=click.Path(path_type=Path), required=True, help="A new file, for you alone."
+)
+@service_options
+def fetch(kind: str, name: str, key_out: Path, connection: str, root: Path | None) -> None:
+    """Write the primary key of an enrollment into a file.
+
+    \b
+    Example:
+      firstlight enroll key group line-1 --connection file:dps.txt --key-out group.key
+    """
+    at = service(connection, root)
+    if at.find(_KINDS[kind], name) is None:
+        raise UsageError(f"there is no {kind} enrolled as {name}")
+    write_private(key_out, "")
+    _fetch(at, kind, name, key_out)
+
+
 def _wanted(wishes: dict[str, Any]) -> dict[str, Any]:
     """The part of an enrollment that groups and devices have alike (protocol.md 7)."""
     attestation: dict[str, Any] = {"type": "symmetricKey"}
@@ -122,10 +143,25 @@ def _wanted(wishes: dict[str, Any]) -> dict[str, Any]:
 def _create(
     at: Service, kind: str, name: str, document: dict[str, Any], key_out: Path | None
 ) -> None:
-    if key_out is not None and key_out.exists():
-        raise UsageError(f"{key_out} is there already; nothing was enrolled")
-    at.create(_KINDS[kind], name, document)
+    if key_out is not None:
+        write_private(key_out, "")  # before anything is enrolled: a key must have where to go
+    try:
+        at.create(_KINDS[kind], name, document)
+    except BaseException:
+        if key_out is not None:
+            key_out.unlink()
+        raise
     click.echo(f"enrolled {kind} {name}")
     if key_out is not None:
-        write_private(key_out, at.key_pair(_KINDS[kind], name)[0] + "\n")
-        click.echo(f"its primary key is in {key_out}, for you alone to read")
+        _fetch(at, kind, name, key_out)
+
+
+def _fetch(at: Service, kind: str, name: str, key_out: Path) -> None:
+    """Fill the private file key_out, which is there and empty, with the primary key."""
+    try:
+        key_out.write_text(at.key_pair(_KINDS[kind], name)[0] + "\n", "ascii")
+    except BaseException:
+        key_out.unlink()
+        click.echo(f"its key is not here yet: firstlight enroll key {kind} {name}", err=True)
+        raise
+    click.echo(f"its primary key is in {key_out}, for you alone to read")

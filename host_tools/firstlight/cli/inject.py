@@ -12,12 +12,15 @@ import click
 from .. import boards
 from .. import inject as injection
 from .. import keys as arithmetic
-from ..errors import UsageError
+from ..boards import Board
+from ..errors import ToolError, UsageError
 from ..firstboot import watch
 from ..repl import Repl
 from ..roots import azure_roots, roots_from
-from ..stage import StagedFile, loads_mpy, plan
+from ..stage import StagedFile, compiled, loads_mpy, plan
 from .options import key, secret, source_option
+
+_MAX_APP = 65536  # bytes
 
 
 @click.command()
@@ -78,7 +81,9 @@ def inject(board: str, port: str, **wishes: Any) -> None:
         raise UsageError("--first-boot needs the reset that --no-reset leaves out")
     group, second, own = _keys(wishes)
     with Repl(port) as repl:
-        compiled = not wishes["source"] and loads_mpy(repl.implementation().mpy)
+        found = repl.implementation()
+        _check_kind(kind, found.platform)
+        as_mpy = not wishes["source"] and loads_mpy(found.mpy)
         unique_id = repl.unique_id()
         name = arithmetic.registration_id(
             wishes["registration_id"] or kind.registration_id(unique_id)
@@ -87,7 +92,7 @@ def inject(board: str, port: str, **wishes: Any) -> None:
         if second:
             pair["secondary"] = arithmetic.derive(second, name)
         document |= {"registration_id": name, "symmetric_key": pair}
-        files = _with_app(plan(compiled, roots), wishes["app"])
+        files = _with_app(plan(as_mpy, roots), wishes["app"])
         click.echo(f"{name}: a {kind.product} on {port}, chip {unique_id.hex()}")
         done = injection.inject(repl, document, files, lambda text: click.echo(f"  {text}"))
         click.echo(f"{name}: injected and proven, {len(done.written)} files written")
@@ -96,6 +101,13 @@ def inject(board: str, port: str, **wishes: Any) -> None:
     if wishes["first_boot_s"]:
         watch(port, wishes["first_boot_s"], lambda line: click.echo(f"  {line}"))
         click.echo(f"{name}: its first telemetry is in the hub")
+
+
+def _check_kind(kind: Board, platform: str) -> None:
+    """Raise UsageError if the board on the port is not of the kind that was named."""
+    expected = {"unix": "linux"}.get(kind.port, kind.port)
+    if platform != expected:
+        raise UsageError(f"a {kind.id} reports {expected}, but the board there reports {platform}")
 
 
 def _keys(wishes: dict[str, Any]) -> tuple[str, str, str]:
@@ -129,7 +141,7 @@ def _document(wishes: dict[str, Any]) -> dict[str, Any]:
 def _payload(text: str | None) -> Any:
     try:
         return None if text is None else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError("--payload is not JSON") from None
 
 
@@ -143,5 +155,11 @@ def _network(text: str) -> dict[str, str]:
 def _with_app(files: list[StagedFile], app: Path | None) -> list[StagedFile]:
     if app is None:
         return files
+    if not app.is_file() or app.stat().st_size > _MAX_APP:
+        raise UsageError(f"{app} is not a file of at most {_MAX_APP} bytes")
     own = StagedFile("/app.py", app.read_bytes())
+    try:
+        compiled(own.data, "app")
+    except ToolError:
+        raise UsageError(f"{app} is not Python that MicroPython takes") from None
     return [own if file.path == own.path else file for file in files]

@@ -50,7 +50,7 @@ def on(folder: Path) -> None:
     from ..virtual import VirtualBoard  # noqa: PLC0415
 
     with VirtualBoard(folder) as board:
-        click.echo(f"on {board.power_on()}; Ctrl-C cuts the power", err=True)
+        click.echo(f"on {board.port}; Ctrl-C cuts the power", err=True)
         for piece in board.follow():
             click.echo(piece, nl=False)
 
