@@ -14,7 +14,7 @@ STDLIB_STUB_VERSION := 1.29.0.post2
 .PHONY: help setup demo test check format format-check lint types size system clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## a virtual environment with everything pinned; the other targets make it too
 

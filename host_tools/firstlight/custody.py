@@ -1,10 +1,13 @@
 """Where a secret comes from, and into which file one may go. Never from or to a command line.
 
 A source is a short text that names a place: file:PATH, env:NAME, keyring:SERVICE/USER, or - for
-standard input. What it holds is never shown, not even in an error about it.
+standard input. What it holds is never shown, not even in an error about it; nor is the name of a
+place that may be the secret itself, put there by mistake.
 """
 
+import getpass
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,13 +17,18 @@ from .errors import ToolError, UsageError
 
 SOURCES = "file:PATH, env:NAME, keyring:SERVICE/USER, or - for standard input"
 _MAX_BYTES = 4096
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]{0,31}")
+_LONG_RUN = re.compile("[A-Za-z0-9+/=]{20,}")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Custody:
-    """Reads secrets. env: the environment; stdin: read once, its lines in the order asked."""
+    """Reads secrets. env: the environment; stdin: read once, its lines in the order asked.
 
-    def __init__(self, env: Mapping[str, str], stdin: TextIO) -> None:
+    A terminal as stdin is asked with the echo off; None: it is closed.
+    """
+
+    def __init__(self, env: Mapping[str, str], stdin: TextIO | None) -> None:
         self._env = env
         self._stdin = stdin
 
@@ -36,7 +44,7 @@ class Custody:
             "keyring": self._keyring,
         }
         if source == "-":
-            secret = self._stdin.readline(_MAX_BYTES)
+            secret = self._line(what)
         elif kind in readers and place:
             secret = readers[kind](place, what)
         else:
@@ -46,25 +54,48 @@ class Custody:
             )
         if not secret.strip():
             raise UsageError(f"{what} is empty")
+        if any("\ud800" <= character <= "\udfff" for character in secret):
+            raise UsageError(f"{what} has bytes that are not text (UTF-8)")
         return secret.strip()
 
-    def _file(self, place: str, what: str) -> str:
-        path = Path(place).expanduser()
+    def _line(self, what: str) -> str:
+        if self._stdin is None:
+            raise UsageError(f"{what} should come from standard input, but that is closed")
         try:
-            with path.open("rb") as file:
+            if self._stdin.isatty():
+                return getpass.getpass(f"{what}: ")
+            return self._stdin.readline(_MAX_BYTES)
+        except EOFError:
+            return ""
+        except OSError as error:
+            raise UsageError(f"standard input cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{what} has bytes that are not text (UTF-8)") from None
+
+    def _file(self, place: str, what: str) -> str:
+        try:
+            path = Path(place).expanduser()
+        except RuntimeError:
+            raise UsageError(f"{what} is in the home of a user that is not here") from None
+        try:
+            with open(path, "rb", opener=_open_at_once) as file:
                 _check_private(os.fstat(file.fileno()), path, what)
                 raw = file.read(_MAX_BYTES + 1)
             if len(raw) > _MAX_BYTES:
                 raise UsageError(f"{path} is too long to be {what}")
             return raw.decode("ascii")
         except OSError as error:
-            raise UsageError(f"{what} cannot be read from {path}: {error.strerror}") from None
+            shown = _shown(str(path), "the file that was named")
+            raise UsageError(f"{what} cannot be read from {shown}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise UsageError(f"{path} holds something else than {what}") from None
 
     def _variable(self, name: str, what: str) -> str:
         if name not in self._env:
-            raise UsageError(f"{what} should be in the environment, but {name[:64]} is not set")
+            shown = "the variable that was named"
+            if _VARIABLE.fullmatch(name):
+                shown = _shown(name, shown)
+            raise UsageError(f"{what} should be in the environment, but {shown} is not set")
         return self._env[name]
 
     def _keyring(self, place: str, what: str) -> str:
@@ -77,9 +108,10 @@ class Custody:
         except keyring.errors.KeyringError as error:
             raise UsageError(f"the keyring does not open: {type(error).__name__}") from None
         if secret is None:
+            shown = _shown(place, "SERVICE/USER")
             raise UsageError(
-                f"the keyring has no {what} under {place}; "
-                f"put it there with: keyring set {service} {user}"
+                f"the keyring has no {what} under {shown}; "
+                f"put it there with: keyring set {shown.replace('/', ' ', 1)}"
             )
         return secret
 
@@ -96,6 +128,17 @@ def write_private(path: Path, text: str) -> None:
         raise ToolError(f"{path} is there already; move it away, or name another file") from None
     except OSError as error:
         raise ToolError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _shown(place: str, instead: str) -> str:
+    """Return the place, or what to say instead if it may be a key: `file:$KEY` is easily typed."""
+    runs = _LONG_RUN.findall(place)
+    return place if all(run in (run.lower(), run.upper()) for run in runs) else instead
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for a pipe's other end."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _check_private(found: os.stat_result, path: Path, what: str) -> None:

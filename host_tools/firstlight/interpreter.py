@@ -90,10 +90,12 @@ class Interpreter:
 
     def _interrupt_stopped(self, insist: bool) -> bool:
         waiting = _fact(self.pid, "syscall").split(" ")[0] not in ("running", "-1")
-        if not termios.tcgetattr(self._theirs)[3] & termios.NOFLSH:
+        catches = _catches_interrupt(self.pid)
+        marked = termios.tcgetattr(self._theirs)[3] & termios.NOFLSH
+        if not marked and not catches:
             unread = fcntl.ioctl(self._theirs, termios.FIONREAD, bytes(4)) != bytes(4)
             return waiting and not unread and os.write(self.terminal, b"\x03") == 1
-        if _handles_interrupt(self.pid) and (waiting or insist):
+        if catches is not False and (waiting or insist):
             os.kill(self.pid, signal.SIGINT)
             return True
         return False
@@ -102,7 +104,8 @@ class Interpreter:
 def _become(argv: list[str], terminal: int) -> None:
     """In the child: take the terminal, set it as a UART would be, and turn into MicroPython.
 
-    NOFLSH marks that a program runs: the REPL, while it reads, clears every flag.
+    NOFLSH marks that a program runs: the REPL, while it reads, clears every flag. A program that
+    came by raw paste runs without the mark; that it catches SIGINT tells it from the REPL.
     """
     try:
         os.setsid()
@@ -119,9 +122,10 @@ def _become(argv: list[str], terminal: int) -> None:
         os._exit(127)
 
 
-def _handles_interrupt(pid: int) -> bool:
+def _catches_interrupt(pid: int) -> bool | None:
+    """Whether SIGINT would reach a program: the REPL does not catch it. None: no telling."""
     caught = re.search("SigCgt:\\s*([0-9a-f]+)", _fact(pid, "status"))
-    return caught is None or bool(int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+    return bool(int(caught[1], 16) >> (signal.SIGINT - 1) & 1) if caught else None
 
 
 def _fact(pid: int, name: str) -> str:

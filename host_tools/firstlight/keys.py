@@ -23,6 +23,8 @@ def checked(key_b64: str, name: str) -> str:
         return identity.check_key(key_b64, name)
     except IdentityError as error:
         raise UsageError(str(error)) from None
+    except UnicodeEncodeError:  # from bytes that were no UTF-8
+        raise UsageError(f"{name} is not base64") from None
 
 
 def registration_id(text: str) -> str:
@@ -32,6 +34,8 @@ def registration_id(text: str) -> str:
     except IdentityError as error:
         hint = f"; did you mean {text.lower()}?" if text != text.lower() else ""
         raise UsageError(f"{text[:140]!r} is refused: {error}{hint}") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"{text[:140]!r} is refused: it is not text (UTF-8)") from None
 
 
 def derive(group_key_b64: str, device: str) -> str:
@@ -45,9 +49,16 @@ def derive(group_key_b64: str, device: str) -> str:
 
 
 def token(resource: str, key_b64: str, expires_at: int, policy: str | None = None) -> str:
-    """Return the SAS token for resource until expires_at (Unix seconds); protocol.md 1.4."""
+    """Return the SAS token for resource until expires_at (Unix seconds); protocol.md 1.4.
+
+    Raises UsageError.
+    """
     key = b64decode(checked(key_b64, "the key"))
-    place = quote(resource, safe="")
+    try:
+        place = quote(resource, safe="")
+        (policy or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError("the resource or the policy is not text (UTF-8)") from None
     signed = hmac.new(key, f"{place}\n{expires_at}".encode(), sha256).digest()
     signature = quote(b64encode(signed).decode(), safe="")
     skn = f"&skn={policy}" if policy else ""

@@ -5,6 +5,7 @@ Never passes on a certificate that is not a CA's, or under Azure's names one tha
 
 import hashlib
 import re
+import stat
 import warnings
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def azure_roots() -> dict[str, bytes]:
 def roots_from(pem: Path) -> dict[str, bytes]:
     """Name to DER of the CA certificates in a PEM file. Raise UsageError for anything else."""
     try:
-        text = pem.read_bytes()[: _LONGEST_PEM + 1]
+        if not stat.S_ISREG(pem.stat().st_mode):
+            raise UsageError(f"{pem} is not a file, so no trust root is read from it")
+        with pem.open("rb") as file:
+            text = file.read(_LONGEST_PEM + 1)
     except OSError as error:
         raise UsageError(f"cannot read the trust root {pem}: {error.strerror}") from None
     blocks = _BLOCK.findall(text)

@@ -5,16 +5,11 @@ file of its own, and does nothing but take the words apart and call.
 """
 
 import sys
+from contextlib import suppress
 
 import click
 
 from ..errors import ToolError
-from .demo import demo
-from .emulate import emulate
-from .enroll import enroll
-from .inject import inject
-from .keys import keys
-from .virtual import virtual
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
@@ -34,13 +29,10 @@ def firstlight() -> None:
     """
 
 
-for verb in (demo, emulate, enroll, inject, keys, virtual):
-    firstlight.add_command(verb)
-
-
 def main() -> None:
     """Run the command line and end the process."""
     try:
+        _add_verbs()
         code = firstlight.main(standalone_mode=False)
     except ToolError as error:
         code = _told(f"firstlight: {error}", error.exit_code)
@@ -50,9 +42,30 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         code = _told("firstlight: interrupted", 130)
     except BrokenPipeError:  # as when the output goes to `head`
-        sys.stderr.close()
-        code = 141
+        code = _stdout_is_gone(141)
+    except OSError as error:  # as when the disk is full
+        code = _stdout_is_gone(_told(f"firstlight: {error}", 1))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _add_verbs() -> None:
+    """Half a second of imports, which Ctrl-C may interrupt as it may all that follows."""
+    from .demo import demo  # noqa: PLC0415
+    from .emulate import emulate  # noqa: PLC0415
+    from .enroll import enroll  # noqa: PLC0415
+    from .inject import inject  # noqa: PLC0415
+    from .keys import keys  # noqa: PLC0415
+    from .virtual import virtual  # noqa: PLC0415
+
+    for verb in (demo, emulate, enroll, inject, keys, virtual):
+        firstlight.add_command(verb)
+
+
+def _stdout_is_gone(code: int) -> int:
+    """Keep the end of the process from writing what is left once more, and failing once more."""
+    with suppress(OSError, AttributeError):
+        sys.stdout.close()
+    return code
 
 
 def _told(text: str, code: int) -> int:

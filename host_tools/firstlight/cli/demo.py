@@ -1,9 +1,11 @@
 """`firstlight demo`: the whole story, told as a timeline. Prints; the story is demo.py's."""
 
+import signal
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,6 +47,7 @@ def demo() -> None:
     from ..demo import play  # noqa: PLC0415  half a second of imports
 
     timeline = Timeline()
+    _end_cleanly_on_signals()
     with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
         try:
             story = play(Path(folder), timeline.tell)
@@ -53,3 +56,16 @@ def demo() -> None:
     click.echo(
         f"\n{story.registration_id} was bare, and is in the hub. That is all there is to do."
     )
+
+
+def _end_cleanly_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no key stays behind in a folder."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: Any) -> None:
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)  # the clean-up is not to be interrupted
+    raise SystemExit(128 + number)

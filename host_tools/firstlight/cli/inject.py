@@ -93,7 +93,7 @@ def inject(board: str, port: str, **wishes: Any) -> None:
             pair["secondary"] = arithmetic.derive(second, name)
         document |= {"registration_id": name, "symmetric_key": pair}
         files = _with_app(plan(as_mpy, roots), wishes["app"])
-        click.echo(f"{name}: a {kind.product} on {port}, chip {unique_id.hex()}")
+        click.echo(f"{name}: {kind.product} on {port}, chip {unique_id.hex()}")
         done = injection.inject(repl, document, files, lambda text: click.echo(f"  {text}"))
         click.echo(f"{name}: injected and proven, {len(done.written)} files written")
         if not wishes["no_reset"]:

@@ -5,6 +5,7 @@ What it prints to standard output is secret, and is what was asked for; nothing 
 
 import csv
 import io
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ..custody import write_private
 from ..errors import UsageError
 from .options import key, source_option
 
+_LONGEST_IDS = 1 << 26  # bytes; half a million of the longest
+
 
 @click.group()
 def keys() -> None:
@@ -23,7 +26,11 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("registration_id", required=False)
-@click.option("--ids", type=click.File("r"), help="A file of registration ids, one to a line.")
+@click.option(
+    "--ids",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="A file of registration ids, one to a line.",
+)
 @source_option("--group-key", "the enrollment group's primary key", required=True)
 @source_option("--secondary-group-key", "its secondary key, for a second key to each device")
 @click.option(
@@ -33,7 +40,7 @@ def keys() -> None:
 )
 def derive(
     registration_id: str | None,
-    ids: io.TextIOBase | None,
+    ids: str | None,
     group_key: str,
     secondary_group_key: str | None,
     out: Path | None,
@@ -51,17 +58,36 @@ def derive(
     """
     if (registration_id is None) == (ids is None):
         raise UsageError("name one registration id, or a file of them with --ids")
+    if ids == "-" and "-" in (group_key, secondary_group_key):
+        raise UsageError("standard input cannot give both the ids and a key: keep one in a file")
     groups = [key(group_key, "the group key")]
     if secondary_group_key is not None:
         groups.append(key(secondary_group_key, "the secondary group key"))
     if registration_id is not None:
         text = "".join(f"{arithmetic.derive(group, registration_id)}\n" for group in groups)
     else:
-        text = _table(list(arithmetic.registration_ids(ids or ())), groups)
+        text = _table(_ids(ids or "-"), groups)
     if out is None:
         click.echo(text, nl=False)
     else:
         write_private(out, text)
+
+
+def _ids(path: str) -> list[str]:
+    """The registration ids in a file, or in standard input for `-`. Raise UsageError for none."""
+    if path == "-" and sys.stdin is None:
+        raise UsageError("the ids should come from standard input, but that is closed")
+    try:
+        with click.open_file(path, "rb") as file:
+            raw = file.read(_LONGEST_IDS + 1)
+        ids = list(arithmetic.registration_ids(raw[:_LONGEST_IDS].decode().splitlines()))
+    except OSError as error:
+        raise UsageError(f"the ids cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError("--ids names something else than a text of registration ids") from None
+    if len(raw) > _LONGEST_IDS or not ids:
+        raise UsageError("--ids must name a file with one to half a million registration ids")
+    return ids
 
 
 def _table(ids: list[str], groups: list[str]) -> str:

@@ -16,7 +16,7 @@ from ..custody import SOURCES, Custody
 
 Decorate = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_custody = Custody(os.environ, sys.stdin)
+_custody = Custody(os.environ, sys.stdin)  # stdin is None if the caller closed it
 
 
 def secret(source: str, what: str) -> str:
