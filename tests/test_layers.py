@@ -32,6 +32,7 @@ DEVICE = {
     "nvsstore": 2,
     "device": 2,
     "wifi": 2,
+    "wake": 2,
     "sntp": 2,
     "register": 2,
     "serve": 2,

@@ -1,5 +1,6 @@
 """Starting and stopping a local Azure: settings, ports, files, the command's body."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from firstlight.emulator import events
+from firstlight.emulator.files import Paper, write_all
 from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.serve import serve
 from firstlight.emulator.settings import Settings
 from firstlight.errors import ToolError, UsageError
 
@@ -36,7 +39,14 @@ asyncio.run(serve(settings, lambda text: print(text, flush=True), sys.argv[2] ==
         ({"hubs": ()}, "hubs"),
         ({"hubs": ("a", "a")}, "hubs"),
         ({"hubs": ("My-Hub",)}, "host name"),
-        ({"host": "::1"}, "host name"),
+        ({"host": "::1"}, "loopback"),
+        ({"host": "0.0.0.0"}, "loopback"),
+        ({"host": "128.0.0.1"}, "loopback"),
+        ({"host": "127.0.0.256"}, "loopback"),
+        ({"hubs": ("a..b",)}, "host name"),
+        ({"hubs": ("a.-b",)}, "host name"),
+        ({"hubs": ("a" * 64,)}, "host name"),
+        ({"hubs": ("xn--a",)}, "certificate"),
         ({"auth_at": "never"}, "credentials"),
         ({"polls_before_assigned": -1}, "polls"),
         ({"retry_after_s": -1}, "retry-after"),
@@ -103,6 +113,61 @@ def test_an_event_is_one_line_whatever_a_device_calls_itself() -> None:
     assert "\x1b" not in events.line(shown)
     assert len(events.line(shown)) < 500
     assert json.loads(events.json_line(shown)) == shown
+
+
+@pytest.mark.parametrize("name", ["root.pem", "connection-string.txt"])
+def test_a_failed_start_names_the_file_and_leaves_no_secret_behind(
+    tmp_path: Path, name: str
+) -> None:
+    secret = tmp_path / "connection-string.txt"
+    secret.write_text("older")
+    if name == secret.name:
+        secret.unlink()
+    (tmp_path / name).mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with (
+        pytest.raises(ToolError, match=name),
+        running_azure(Settings(**FREE, folder=tmp_path)),
+    ):
+        pass
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left - {"root.pem"} == set(before) - {"root.pem"}
+    assert name == secret.name or secret.read_text() == "older"
+
+
+def test_a_file_that_an_earlier_process_left_beside_is_replaced_and_never_followed(
+    tmp_path: Path,
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    paper = Paper(tmp_path / "secret", "new", 0o600)
+    paper.beside.symlink_to(elsewhere)
+    write_all(paper)
+    assert paper.path.read_text() == "new"
+    assert not elsewhere.exists()
+
+
+def test_a_file_that_appears_beside_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    paper = Paper(tmp_path / "secret", "new", 0o600)
+    paper.beside.symlink_to(elsewhere)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(OSError, match="secret"):
+        write_all(paper)
+    assert not elsewhere.exists()
+
+
+def test_a_reader_that_goes_away_ends_the_service_in_good_order() -> None:
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(serve(Settings(**FREE), say))
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(("form", "number"), [("text", signal.SIGINT), ("json", signal.SIGTERM)])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firstlight.emulator.answers import Answer
-from firstlight.emulator.dps import ProvisioningService, Request, Rules
+from firstlight.emulator.dps import API_VERSIONS, ProvisioningService, Request, Rules
 from firstlight.emulator.hub import Hub, Telemetry
 from firstlight.emulator.records import (
     Enrollment,
@@ -327,3 +327,75 @@ def test_no_answer_and_no_note_holds_a_key_or_a_token() -> None:
     assert "SharedAccessSignature" not in shown
     for key in enrollment.keys:
         assert key not in shown
+
+
+def test_a_later_poll_of_a_finished_operation_is_told_the_same_and_moves_nothing() -> None:
+    service = Service("hub-a", "hub-b")
+    key = service.device("dev-1", iotHubs=["hub-a"], allocationPolicy="static").keys.primary_b64
+    request = service.ask("dev-1", key)
+    first = service.register(request)
+    done = service.finish(request, first)
+    service.device("dev-1", iotHubs=["hub-b"], allocationPolicy="static")
+    service.now_at += 3
+    again = service.dps.poll(request, first.document["operationId"], service.now_at)
+    assert again.document == done.document
+    assert [device.id for device in service.hubs["hub-a"].devices()] == ["dev-1"]
+
+
+def test_a_registration_under_way_has_a_record_that_says_so() -> None:
+    service = Service()
+    request = service.ask("dev-1", service.device("dev-1").keys.primary_b64)
+    service.register(request)
+    assert service.store.registrations["dev-1"].status == "assigning"
+    service.complete(request)
+    service.register(request)
+    state = service.store.registrations["dev-1"]
+    assert (state.status, state.hub, state.substatus) == (
+        "assigning",
+        "hub-a",
+        "initialAssignment",
+    )
+
+
+@pytest.mark.parametrize("payload", ["[]", "0", '""', "false"])
+def test_a_payload_that_is_no_object_is_400_though_it_is_empty(payload: str) -> None:
+    service = Service()
+    key = service.device("dev-1").keys.primary_b64
+    body = b'{"payload": %s}' % payload.encode()
+    assert refused(service.register(service.ask("dev-1", key, body))) == (400, 400000)
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["2026-07-01-preview", "2026-11-01", "2026-11-02-preview", "2026-11-15-preview"],
+)
+def test_the_newest_api_versions_are_known(version: str) -> None:
+    assert version in API_VERSIONS
+
+
+def test_static_allocation_takes_the_first_hub_for_every_device() -> None:
+    service = Service("hub-a", "hub-b")
+    group = service.group(allocationPolicy="static", iotHubs=["hub-b", "hub-a"])
+    for id in (f"dev-{number}" for number in range(8)):
+        done = service.complete(service.ask(id, sign(group.keys.primary_b64, id)))
+        assert done["registrationState"]["assignedHub"] == "hub-b"
+
+
+def test_an_enabled_group_goes_before_a_disabled_one_with_the_same_key() -> None:
+    service = Service()
+    keys = service.group("a-closed", provisioningStatus="disabled").attestation_mechanism()
+    service.group("b-open", attestation=keys)
+    primary = keys["symmetricKey"]["primaryKey"]
+    done = service.complete(service.ask("dev-1", sign(primary, "dev-1")))
+    assert done["status"] == "assigned"
+
+
+def test_the_oldest_operation_is_forgotten_beyond_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("firstlight.emulator.store._MAX_OPERATIONS", 2)
+    service = Service()
+    request = service.ask("dev-1", service.device("dev-1").keys.primary_b64)
+    first, *_, last = [service.register(request).document["operationId"] for _ in range(3)]
+    assert refused(service.dps.poll(request, first, NOW)) == (404, 404203)
+    assert service.dps.poll(request, last, NOW).status == 202

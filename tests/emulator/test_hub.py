@@ -171,3 +171,18 @@ def test_telemetry_is_selected_by_hub_device_and_number() -> None:
 )
 def test_only_a_hubs_own_filters_are_allowed(topic_filter: str, allowed: bool) -> None:
     assert a_hub().is_filter("Dev:1", topic_filter) is allowed
+
+
+def test_properties_count_as_memory_too() -> None:
+    telemetry = Telemetry(max_bytes=1000)
+    hub = a_hub(telemetry)
+    for _ in range(3):
+        hub.receive("Dev:1", TOPIC + "k=" + "v" * 149, b"", False, NOW)
+    assert [m.size for m in telemetry.select()] == [600]
+    assert telemetry.dropped == 2
+
+
+def test_a_body_that_is_not_text_is_shown_once() -> None:
+    message = a_hub().receive("Dev:1", TOPIC, b"\xff", False, NOW)
+    assert message is not None
+    assert (shown(message)["body"], shown(message)["body_b64"]) == (None, "/w==")

@@ -28,7 +28,7 @@ def read(*pieces: bytes) -> list[packets.Packet]:
 
 def test_every_packet_of_a_client_is_read() -> None:
     assert read(b"".join(GOOD)) == [
-        packets.Connect(4, "dev-1", 60, "user", "password"),
+        packets.Connect("dev-1", 60, "user", "password"),
         packets.Subscribe(1, (("a/#", 1),)),
         packets.Publish("a/b", b"payload", 1, 7, False),
         packets.Puback(1),
@@ -46,7 +46,9 @@ def test_packets_may_come_byte_by_byte() -> None:
 def test_a_connect_with_a_will_and_without_a_password_is_read() -> None:
     will = text("w") + text("gone")
     found = read(packet(0x10, HEAD + b"\x86\0\0" + text("a") + will + text("u")))
-    assert found == [packets.Connect(4, "a", 0, "u", None)]
+    assert found == [
+        packets.Connect("a", 0, "u", None, packets.Publish("w", b"gone", 0, None, False))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,21 @@ def test_any_publish_that_is_written_is_read(
     packet_id = 7 if qos else None
     expected = packets.Publish(topic, payload, qos, packet_id, retain)
     assert read(publish(topic, payload, qos, retain)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (packet(0x10, text("MQTT") + b"\5\2\0\0\0" + text("a")), 1),
+        (packet(0x10, text("MQIsdp") + b"\3\2\0\0" + text("a")), 1),
+        (packet(0x10, HEAD + b"\2\0\0" + text("")), 2),
+        (packet(0x10, text("HTTP") + b"\4\2\0\0" + text("a")), None),
+        (packet(0x10, text("MQTT")), None),
+    ],
+)
+def test_a_connect_that_is_not_ours_says_which_connack_it_gets(
+    raw: bytes, code: int | None
+) -> None:
+    with pytest.raises(PacketError) as caught:
+        read(raw)
+    assert caught.value.code == code

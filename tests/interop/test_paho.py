@@ -81,6 +81,26 @@ def test_the_hub_tells_paho_that_a_wrong_key_is_not_authorized(azure: RunningAzu
         assert hub.codes.get(timeout=PATIENCE_S) == 5
 
 
+@pytest.mark.parametrize("protocol", [mqtt.MQTTv5, mqtt.MQTTv31])
+def test_another_version_of_mqtt_is_told_which_is_wrong(
+    azure: RunningAzure, protocol: int
+) -> None:
+    codes: queue.Queue[Any] = queue.Queue()
+    client = mqtt.Client("dev-1", protocol=protocol)
+    client.username_pw_set("localhost/dev-1/?api-version=2021-04-12", "x")
+    client.tls_set_context(ssl.create_default_context(cafile=str(azure.root_pem)))
+    client.on_connect = lambda _client, _data, _flags, code, *_: codes.put(
+        getattr(code, "value", code)
+    )
+    client.connect("localhost", azure.mqtt_port)
+    client.loop_start()
+    try:
+        assert codes.get(timeout=PATIENCE_S) == (132 if protocol == mqtt.MQTTv5 else 1)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
 def answer(paho: Paho, rid: str) -> tuple[int, Any]:
     topic, payload = paho.messages.get(timeout=PATIENCE_S)
     prefix, _, rest = topic.partition("/res/")

@@ -29,7 +29,7 @@ class Answer:
     def body(self) -> bytes:
         if self.document is None:
             return b""
-        return json.dumps(self.document, separators=(",", ":")).encode()
+        return json.dumps(self.document, separators=(",", ":"), allow_nan=False).encode()
 
 
 class Refusal(Exception):
@@ -71,12 +71,21 @@ def parse_object(raw: bytes) -> Json:
     if not raw.strip():
         return {}
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError):
         raise Refusal(400, 400000, "The body is not JSON.") from None
     if not isinstance(document, dict):
         raise Refusal(400, 400000, "The body is not a JSON object.")
     return document
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return value if abs(value) < float("inf") else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} cannot be written as JSON")
 
 
 def timestamp(at: float) -> str:

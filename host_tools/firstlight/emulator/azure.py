@@ -14,14 +14,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from ..errors import ToolError
 from .answers import Json
 from .dps import ProvisioningService, Rules
-from .events import Emit, Event
+from .events import Emit, Event, event
 from .http import Backstage, HttpServer, wait_until
 from .hub import Hub, Message, Telemetry
-from .mqtt import Bounds, MqttServer
+from .mqtt import Bounds, Door, MqttServer, enter, rooms
 from .records import Enrollment
 from .roles import Cloud
 from .root import Root, write_papers
@@ -29,6 +30,8 @@ from .service import POLICY, ServiceApi
 from .settings import DPS_NAME, Settings
 from .sntp import SntpServer
 from .store import Shelf, Store
+
+_COMPLAIN_EVERY_S = 1.0
 
 
 class LocalAzure:
@@ -55,6 +58,7 @@ class LocalAzure:
         self._key_b64 = base64.b64encode(os.urandom(64)).decode()
         self._temporary: Path | None = None
         self._arrived = asyncio.Event()
+        self._complained: dict[str, float] = {}
         self._build()
 
     def _build(self) -> None:
@@ -75,9 +79,7 @@ class LocalAzure:
         self._root = Root()
         self.root_der = self._root.der
         cloud = Cloud(self.dps, self.hubs, settings.auth_at, self._clock, self._emit)
-        bounds = Bounds(
-            settings.connect_timeout_s, settings.packet_timeout_s, settings.max_connections
-        )
+        bounds = Bounds(settings.connect_timeout_s, settings.packet_timeout_s)
         self._mqtt = MqttServer(cloud, bounds)
         backstage = Backstage(
             api=self.service,
@@ -109,12 +111,14 @@ class LocalAzure:
     async def start(self) -> None:
         """Listen on every port; raise ToolError if one cannot be had, and leave nothing open."""
         context = self._root.context(self.settings.certificate_names())
+        asyncio.get_running_loop().set_exception_handler(self._on_trouble)
         try:
             await self._listen(context)
             self._write_papers()
         except OSError as error:
             await self.stop()
-            raise ToolError(f"the folder for the root cannot be written: {error}") from None
+            why = error.strerror or str(error)
+            raise ToolError(f"cannot write {error.filename}: {why}; mend its folder") from None
         except ToolError:
             await self.stop()
             raise
@@ -190,9 +194,28 @@ class LocalAzure:
     async def _listen(self, context: ssl.SSLContext) -> None:
         host, mqtt, https = self.host, self.settings.mqtt_port, self.settings.https_port
         sntp = self.settings.sntp_port
-        self.mqtt_port = await _port("MQTT", host, mqtt, self._mqtt.start(host, mqtt, context))
-        self.https_port = await _port("HTTPS", host, https, self._http.start(host, https, context))
+        most, most_https = rooms(self.settings.max_connections)
+        full = "refused: too many connections"
+        door = Door(most, lambda peer: self._complain("mqtt", peer, full))
+        opened = enter(door, (host, mqtt), context, self._mqtt.start)
+        self.mqtt_port = await _port("MQTT", host, mqtt, opened)
+        door = Door(most_https, lambda peer: self._complain("http", peer, full))
+        opened = enter(door, (host, https), context, self._http.start)
+        self.https_port = await _port("HTTPS", host, https, opened)
         self.sntp_port = await _port("SNTP", host, sntp, self._sntp.start(host, sntp))
+
+    def _on_trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # asyncio's own report would go to stderr, and may show what it was handling.
+        error = context.get("exception")
+        why = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        self._complain("azure", self.host, f"unexpected {type(error).__name__} {why}".rstrip())
+
+    def _complain(self, part: str, id: str, what: str) -> None:
+        """Emit an event, but not again and again."""
+        now = time.monotonic()
+        if now - self._complained.get(part, float("-inf")) >= _COMPLAIN_EVERY_S:
+            self._complained[part] = now
+            self._emit(event(self._clock(), part, id, what))
 
     def _write_papers(self) -> None:
         folder = self.settings.folder

@@ -11,7 +11,7 @@ MQTT, HTTPS and tests all talk to the same three methods (protocol.md 2):
 import hashlib
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from . import sas
@@ -20,20 +20,11 @@ from .records import Enrollment, IndividualEnrollment, Keys, Registration, check
 from .store import Operation, Store
 
 # Protocol.md 1.3: every version that a public client or specification names.
-API_VERSIONS = frozenset(
-    (
-        "2017-08-31-preview",
-        "2018-04-01",
-        "2018-09-01-preview",
-        "2018-11-01",
-        "2019-03-31",
-        "2021-06-01",
-        "2021-10-01",
-        "2021-11-01-preview",
-        "2025-07-01-preview",
-        "2026-04-01",
-    )
-)
+API_VERSIONS = frozenset((
+    "2017-08-31-preview", "2018-04-01", "2018-09-01-preview", "2018-11-01", "2019-03-31",
+    "2021-06-01", "2021-10-01", "2021-11-01-preview", "2025-07-01-preview", "2026-04-01",
+    "2026-07-01-preview", "2026-11-01", "2026-11-02-preview", "2026-11-15-preview",
+))  # fmt: skip
 MAX_MESSAGE_BYTES = 96 * 1024
 _POLLS, _POLLS_WINDOW_S = 5, 10.0
 _REGISTRATIONS_WINDOW_S = 60.0
@@ -134,11 +125,12 @@ class ProvisioningService:
                 self._registrations.admit(now_at)
             enrollment = self.authenticate(request, now_at)
             _check_body(parse_object(request.body), request.registration_id)
+            id = request.registration_id.lower()
+            if not enrollment.enabled:
+                return _disabled(id)
+            self._begin(enrollment, id, now_at)
         except Refusal as refusal:
             return refusal.answer(now_at, self._random_bytes)
-        id = request.registration_id.lower()
-        if not enrollment.enabled:
-            return _disabled(id)
         operation = Operation(
             operation_id(self._random_bytes), id, self.rules.polls_before_assigned
         )
@@ -157,10 +149,11 @@ class ProvisioningService:
             if operation.polls_left > 0:
                 operation.polls_left -= 1
                 return _assigning(operation, self.rules.retry_after_s)
-            record = self._assign(enrollment, operation.registration_id, now_at)
+            if operation.record is None:
+                operation.record = self._assign(enrollment, operation.registration_id, now_at)
         except Refusal as refusal:
             return refusal.answer(now_at, self._random_bytes)
-        return _finished(operation, record)
+        return _finished(operation, operation.record)
 
     def _token(self, request: Request, now_at: float) -> sas.Token:
         try:
@@ -201,6 +194,15 @@ class ProvisioningService:
         if operation is None or operation.registration_id != registration_id:
             raise Refusal(404, 404203, "Operation not found.")
         return operation
+
+    def _begin(self, enrollment: Enrollment, id: str, now_at: float) -> None:
+        tag = etag(now_at, self._random_bytes)
+        group = None if isinstance(enrollment, IndividualEnrollment) else enrollment.id
+        record = self.store.registrations.get(id)
+        if record is None:
+            record = Registration(id, "assigning", group, now_at, now_at, tag)
+        fresh = replace(record, status="assigning", updated_at=now_at, etag=tag)
+        self.store.put_registration(replace(fresh, error_code=None, error_message=None))
 
     def _assign(self, enrollment: Enrollment, id: str, now_at: float) -> Registration:
         previous = self.store.registrations.get(id)
@@ -260,7 +262,7 @@ def _check_body(document: Json, registration_id: str) -> None:
         not isinstance(named, str) or named.lower() != registration_id.lower()
     ):
         raise Refusal(400, 400000, "registrationId is not the connection's.")
-    if not isinstance(document.get("payload") or {}, dict):
+    if not isinstance(document.get("payload"), dict | None):
         raise Refusal(400, 400000, "payload is not a JSON object.")
 
 

@@ -93,6 +93,12 @@ class Message:
     properties: dict[str, str]
     system_properties: dict[str, str]
 
+    @property
+    def size(self) -> int:
+        """The memory it takes, in bytes, at most: its body and the text of its properties."""
+        bags = (self.properties, self.system_properties)
+        return len(self.body) + 4 * sum(len(k) + len(v) for bag in bags for k, v in bag.items())
+
 
 class Telemetry:
     """What the hubs received, newest last; beyond its bounds the oldest are dropped."""
@@ -107,9 +113,9 @@ class Telemetry:
     def append(self, message: Message) -> None:
         self.received = message.sequence
         self._messages.append(message)
-        self._bytes += len(message.body)
+        self._bytes += message.size
         while len(self._messages) > self._max_messages or self._bytes > self._max_bytes:
-            self._bytes -= len(self._messages.popleft().body)
+            self._bytes -= self._messages.popleft().size
             self.dropped += 1
 
     def select(
@@ -199,7 +205,13 @@ class Hub:
         return topic_filter in _FILTERS or topic_filter in own
 
     def receive(
-        self, device_id: str, topic: str, body: bytes, retain: bool, now_at: float
+        self,
+        device_id: str,
+        topic: str,
+        body: bytes,
+        retain: bool,
+        now_at: float,
+        is_will: bool = False,
     ) -> Message | None:
         """Take what a device published; None if it is not telemetry. Raise Foreign."""
         prefix = f"devices/{device_id}/messages/events/"
@@ -215,6 +227,8 @@ class Hub:
         system, application = parse_properties(topic[len(prefix) :])
         if retain:
             application["mqtt-retain"] = "true"
+        if is_will:
+            application["iothub-MessageType"] = "Will"  # protocol.md 6.6
         message = Message(
             self._telemetry.received + 1, self.name, device_id, now_at, body, application, system
         )
@@ -266,13 +280,17 @@ def parse_properties(bag: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def shown(message: Message) -> Json:
-    """A message as the read-back API writes it; body is text, body_b64 the bytes themselves."""
+    """A message as the read-back API writes it. body: None unless it is UTF-8."""
+    try:
+        text = message.body.decode()
+    except UnicodeDecodeError:
+        text = None
     return {
         "sequence": message.sequence,
         "hub": message.hub,
         "device_id": message.device_id,
         "received_at": message.received_at,
-        "body": message.body.decode(errors="replace"),
+        "body": text,
         "body_b64": base64.b64encode(message.body).decode(),
         "properties": message.properties,
         "system_properties": message.system_properties,

@@ -5,28 +5,34 @@ connection has one timer, and every wait of a peer is bounded.
 """
 
 import asyncio
+import resource
+import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-from .events import event
 from .roles import Cloud
 from .session import Session
 
 _CLOSE_S = 5.0  # how long what was sent may take to leave, once a connection is to end
 _MAX_SLEEP_S = 60.0  # a clock that is set must be noticed
 
+_OWN_FILES = 64  # what the process needs besides connections
+_MAX_HTTPS = 256
+_Start = Callable[[socket.socket, ssl.SSLContext], Awaitable[int]]
+
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of the server: seconds, and a number of connections."""
+    """Limits of a connection, in seconds."""
 
     connect_s: float = 10.0
     packet_s: float = 30.0
-    connections: int = 20_000
 
 
 class MqttServer:
-    """Listens, and counts connections."""
+    """Listens, and knows its connections."""
 
     def __init__(self, cloud: Cloud, bounds: Bounds) -> None:
         self.cloud = cloud
@@ -34,14 +40,13 @@ class MqttServer:
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int, context: ssl.SSLContext) -> int:
-        """Listen; return the port. Raise OSError if it cannot be had."""
+    async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
+        """Listen at a bound socket; return the port. Raise OSError if it cannot be had."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self),
-            host,
-            port,
+            sock=door,
             ssl=context,
-            backlog=1024,
+            backlog=100,  # asyncio accepts as many at a time, and complains as often if it cannot
             ssl_handshake_timeout=self.bounds.connect_s,
         )
         return int(self._server.sockets[0].getsockname()[1])
@@ -67,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._idle_since = self._loop.time()
         self._midway_since: float | None = None
         self._packets_read = 0
+        self._out = bytearray()
+        self._is_feeding = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up."""
@@ -74,11 +81,6 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         address = transport.get_extra_info("peername") or ("?", 0)
         peer = f"{address[0]}:{address[1]}"
-        if len(self._server.connections) >= self._server.bounds.connections:
-            cloud = self._server.cloud
-            cloud.emit(event(cloud.clock(), "mqtt", peer, "refused: too many connections"))
-            transport.abort()
-            return
         self._server.connections.add(self)
         self._session = Session(self._server.cloud, self, peer)
         self._watch()
@@ -89,7 +91,10 @@ class Connection(asyncio.Protocol):
         if session is None or session.is_closed:
             return
         was_connected = session.is_connected
+        self._is_feeding = True
         session.feed(data)
+        self._is_feeding = False
+        self._flush()
         now = self._loop.time()
         if session.packets_read != self._packets_read:
             self._packets_read = session.packets_read
@@ -119,13 +124,21 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def send(self, data: bytes) -> None:
-        """Session's way out."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Session's way out; the answers to what came in one piece leave in one."""
+        self._out += data
+        if not self._is_feeding:
+            self._flush()
+
+    def _flush(self) -> None:
+        # A transport whose peer is gone would complain of each further write.
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(bytes(self._out))
+        self._out.clear()
 
     def close(self) -> None:
         """End the connection once what was sent is out, and soon in any case."""
         self._stop_timer()
+        self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._timer = self._loop.call_later(_CLOSE_S, self.abort)
@@ -164,3 +177,67 @@ class Connection(asyncio.Protocol):
             left_s = session.expires_at - self._server.cloud.clock()
             waits.append((left_s, "the token has expired"))
         return min(waits)
+
+
+class Door(socket.socket):
+    """A listening socket that lets in so many at once, counted from accept to the last close."""
+
+    def __init__(self, room: int, turned_away: Callable[[str], None]) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM)
+        self._turned_away = turned_away
+        self.room = room
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection; raise ConnectionAbortedError when it is turned away."""
+        plain, address = super().accept()
+        if self.room <= 0:
+            plain.close()
+            self._turned_away(f"{address[0]}:{address[1]}")
+            raise ConnectionAbortedError
+        return _Guest(plain.detach(), self), address
+
+
+class _Guest(socket.socket):
+    """A connection, which gives its place back."""
+
+    def __init__(self, descriptor: int, door: Door) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+        self._door = door
+        door.room -= 1
+
+    def close(self) -> None:
+        """Close; the first time makes room."""
+        if self.fileno() >= 0:
+            self._door.room += 1
+        super().close()
+
+
+def rooms(wanted: int) -> tuple[int, int]:
+    """How many connections MQTT and HTTPS may have, within what the system lets us open.
+
+    Raises the process's soft limit on open files as far as is wanted and allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    https = min(wanted, _MAX_HTTPS)
+    need = wanted + https + _OWN_FILES
+    if resource.RLIM_INFINITY != soft < need:
+        soft = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return wanted, https
+    left = max(soft - _OWN_FILES, 2)
+    https = min(https, left // 2)
+    return min(wanted, left - https), https
+
+
+async def enter(
+    door: Door, address: tuple[str, int], context: ssl.SSLContext, start: _Start
+) -> int:
+    """Start a server at a door; return the port. Raise OSError if it cannot be had."""
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+        return await start(door, context)
+    except OSError:
+        door.close()
+        raise

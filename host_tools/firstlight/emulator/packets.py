@@ -3,33 +3,19 @@
 Bytes in, values out: no sockets and no waiting. Whatever the bytes are, the only exception is
 PacketError; nothing longer than the limit is ever kept; no inner length reaches past its packet.
 A packet counts only if writing it again gives the very bytes that came: so a lying length, a
-missing field, bytes left over and invalid UTF-8 (which amqtt turns into other text) are refused.
+missing field, bytes left over and invalid UTF-8 are refused.
 """
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from amqtt.errors import (  # type: ignore[import-untyped]
-    AMQTTError,
-    CodecError,
-    MQTTError,
-    NoDataError,
-)
+from amqtt import errors  # type: ignore[import-untyped]
 from amqtt.mqtt import packet_class  # type: ignore[import-untyped]
 from amqtt.mqtt.connack import ConnackPacket  # type: ignore[import-untyped]
-from amqtt.mqtt.packet import (  # type: ignore[import-untyped]
-    CONNECT,
-    DISCONNECT,
-    PINGREQ,
-    PUBACK,
-    PUBLISH,
-    SUBSCRIBE,
-    UNSUBSCRIBE,
-    MQTTFixedHeader,
-)
-from amqtt.mqtt.pingresp import PingRespPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.packet import MQTTFixedHeader  # type: ignore[import-untyped]
 from amqtt.mqtt.puback import PubackPacket  # type: ignore[import-untyped]
 from amqtt.mqtt.publish import PublishPacket  # type: ignore[import-untyped]
 from amqtt.mqtt.suback import SubackPacket  # type: ignore[import-untyped]
@@ -37,30 +23,18 @@ from amqtt.mqtt.unsuback import UnsubackPacket  # type: ignore[import-untyped]
 
 CONTROL_LIMIT = 4 * 1024
 PUBLISH_LIMIT = 300 * 1024
-_PARSER_ERRORS = (
-    AMQTTError,
-    MQTTError,
-    CodecError,
-    NoDataError,
-    ValueError,
-    TypeError,
-    struct.error,
-)
+_HEAD = re.compile(rb"(\x00\x04MQTT|\x00\x06MQIsdp)(.)", re.DOTALL)
+CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
+_AMQTT_ERRORS = (errors.AMQTTError, errors.MQTTError, errors.CodecError, errors.NoDataError)
+_PARSER_ERRORS = (*_AMQTT_ERRORS, ValueError, TypeError, struct.error)
 
 
 class PacketError(Exception):
-    """The bytes are not a packet that a server takes; says why in one sentence."""
+    """Not a packet that a server takes; why, in one sentence. code: for CONNACK, if one is due."""
 
-
-@dataclass(frozen=True)
-class Connect:
-    """CONNECT. level: 4 for MQTT 3.1.1; user and password: None if absent."""
-
-    level: int
-    client_id: str
-    keepalive_s: int
-    user: str | None
-    password: str | None = field(repr=False)
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -72,6 +46,17 @@ class Publish:
     qos: int
     packet_id: int | None
     retain: bool
+
+
+@dataclass(frozen=True)
+class Connect:
+    """CONNECT of MQTT 3.1.1. user, password, will: None if absent."""
+
+    client_id: str
+    keepalive_s: int
+    user: str | None
+    password: str | None = field(repr=False)
+    will: Publish | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +151,8 @@ def parse(first: int, body: bytes) -> Packet:
         raise PacketError(f"a packet of type {kind}, which no client sends")
     if kind != PUBLISH and flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE) else 0):
         raise PacketError(f"reserved flags are set in a packet of type {kind}")
+    if kind == CONNECT:
+        _check_protocol(body)
     header = MQTTFixedHeader(kind, flags, len(body))
     whole = header.to_bytes() + body
     try:
@@ -175,8 +162,7 @@ def parse(first: int, body: bytes) -> Packet:
         raise PacketError(f"a malformed packet of type {kind}: {type(error).__name__}") from None
     if again != whole:
         raise PacketError(f"a malformed packet of type {kind}: its lengths or its text are wrong")
-    packet: Packet = reader(raw)
-    return packet
+    return reader(raw)
 
 
 def connack(code: int) -> bytes:
@@ -197,12 +183,12 @@ def unsuback(packet_id: int) -> bytes:
 
 
 def pingresp() -> bytes:
-    return _bytes(PingRespPacket())
+    return b"\xd0\0"
 
 
 def publish(topic: str, payload: bytes, packet_id: int | None) -> bytes:
     """PUBLISH, QoS 1 if it has a packet id, not retained."""
-    qos = 0 if packet_id is None else 1
+    qos = int(packet_id is not None)
     return _bytes(PublishPacket.build(topic, payload, packet_id, False, qos, False))
 
 
@@ -246,18 +232,36 @@ def _packet_id(raw: Any) -> int:
     return id
 
 
+def _check_protocol(body: bytes) -> None:
+    """Refuse a CONNECT that is not ours to read: other fields follow there."""
+    head = _HEAD.match(body)
+    if head is None:
+        raise PacketError("a CONNECT of another protocol")
+    if head[0] != b"\0\4MQTT\4":
+        raise PacketError(f"protocol level {head[2][0]}, not 4 (MQTT 3.1.1)", code=1)
+    if body[10:12] == b"\0\0":
+        raise PacketError("an empty client id", code=2)
+
+
 def _connect(raw: Any) -> Connect:
     head, payload = raw.variable_header, raw.payload
-    if head.proto_name != "MQTT" or head.reserved_flag:
-        raise PacketError("a CONNECT of another protocol")
+    if head.reserved_flag:
+        raise PacketError("a CONNECT with its reserved flag set")
     if not head.username_flag and head.password_flag:
         raise PacketError("a CONNECT with a password and no user name")
     if head.will_qos > 2 or (not head.will_flag and (head.will_qos or head.will_retain_flag)):
         raise PacketError("a CONNECT with contradictory will flags")
     user = _text(payload.username) if head.username_flag else None
     password = _text(payload.password) if head.password_flag else None
-    client_id = _text(payload.client_id)
-    return Connect(head.proto_level, client_id, head.keep_alive, user, password)
+    will = _will(head, payload)
+    return Connect(_text(payload.client_id), head.keep_alive, user, password, will)
+
+
+def _will(head: Any, payload: Any) -> Publish | None:
+    if not head.will_flag:
+        return None
+    topic, body = _text(payload.will_topic), bytes(payload.will_message)
+    return Publish(topic, body, head.will_qos, None, head.will_retain_flag)
 
 
 def _publish(raw: Any) -> Publish:
@@ -282,7 +286,7 @@ def _unsubscribe(raw: Any) -> Unsubscribe:
     return Unsubscribe(_packet_id(raw), filters)
 
 
-_READERS: dict[int, Any] = {
+_READERS: dict[int, Callable[[Any], Packet]] = {
     CONNECT: _connect,
     PUBLISH: _publish,
     PUBACK: lambda raw: Puback(_packet_id(raw)),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import trustme
 
-from .files import write_private, write_public
+from ..errors import UsageError
+from .files import Paper, write_all
 
 
 class Root:
@@ -24,12 +25,20 @@ class Root:
         """TLS 1.2 alone, as DPS speaks (protocol.md 1.6), for these names and addresses."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-        self._authority.issue_cert(*names).configure_cert(context)
+        try:
+            self._authority.issue_cert(*names).configure_cert(context)
+        except UnicodeError as error:  # idna's
+            raise UsageError(f"a host name cannot be put into a certificate: {error}") from None
         return context
 
 
 def write_papers(folder: Path, root: Root, connection_string: str) -> Path:
-    """Write root.pem, and the connection string for its owner alone; return root.pem's path."""
+    """Write root.pem, and the connection string for its owner alone; return root.pem's path.
+
+    Raise OSError naming the file; what was there before is then still there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_private(folder / "connection-string.txt", connection_string + "\n")
-    return write_public(folder / "root.pem", root.pem)
+    pem = Paper(folder / "root.pem", root.pem)
+    secret = Paper(folder / "connection-string.txt", connection_string + "\n", mode=0o600)
+    write_all(pem, secret)
+    return pem.path

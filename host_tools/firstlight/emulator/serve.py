@@ -16,21 +16,35 @@ from .settings import Settings
 async def serve(settings: Settings, say: Callable[[str], None], json_lines: bool = False) -> None:
     """Serve until SIGINT or SIGTERM. say takes one line; json_lines: events as JSON objects.
 
-    Raises UsageError for settings that cannot be, ToolError for a port that cannot be had.
+    Raises UsageError for settings that cannot be, ToolError for a port that cannot be had, and
+    the OSError of a say that failed, once everything is closed.
     """
     render = events.json_line if json_lines else events.line
-    azure = LocalAzure(settings, lambda event: say(render(event)))
     stop = asyncio.Event()
+    failures: list[OSError] = []
+
+    def tell(text: str) -> None:
+        # No device must suffer for it: the first failure ends the service in good order.
+        try:
+            if not failures:
+                say(text)
+        except OSError as error:
+            failures.append(error)
+            stop.set()
+
+    azure = LocalAzure(settings, lambda event: tell(render(event)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await azure.start()
     try:
         for text in _banner(azure, json_lines):
-            say(text)
+            tell(text)
         await stop.wait()
     finally:
         await azure.stop()
+    if failures:
+        raise failures[0]
 
 
 def _banner(azure: LocalAzure, json_lines: bool) -> list[str]:

@@ -73,7 +73,11 @@ class Session:
                 self._take(packet)
                 if self.is_closed:
                     return
-        except (PacketError, Foreign, NotAdmitted) as error:
+        except PacketError as error:
+            if error.code is not None and self._role is None:
+                self._wire.send(packets.connack(error.code))
+            self.close(str(error))
+        except (Foreign, NotAdmitted) as error:
             self.close(str(error))
 
     def close(self, why: str) -> None:
@@ -112,6 +116,7 @@ class Session:
             self._unsubscribe(packet)
         elif isinstance(packet, Disconnect):
             self._tell("disconnected")
+            self._role.leave()
             self._finish()
         elif isinstance(packet, Connect):
             raise PacketError("a second CONNECT")  # MQTT-3.1.0-2
@@ -120,8 +125,6 @@ class Session:
         if not isinstance(packet, Connect):
             raise PacketError("the first packet is not CONNECT")  # MQTT-3.1.0-1
         try:
-            if packet.level != 4:
-                raise NotAdmitted(1, f"protocol level {packet.level}, not 4 (MQTT 3.1.1)")
             role = admit(self._cloud, packet)
         except NotAdmitted as error:
             self._wire.send(packets.connack(error.code))

@@ -12,16 +12,19 @@ from ..errors import UsageError
 DPS_NAME = "global.azure-devices-provisioning.net"
 
 _ID_SCOPE = re.compile(r"0ne[0-9A-Fa-f]{8}")
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
+_LOOPBACK = re.compile(r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}")
 
 
 @dataclass(frozen=True)
 class Settings:
     """How a local Azure is laid out and behaves. A port of 0 means any free one.
 
-    host: the address to bind; id_scope: made at random if None; hubs: host names, which devices
-    are assigned to and connect to; folder: where root.pem and connection-string.txt are written,
-    or None for a temporary one; auth_at: register (as Azure) or connect (protocol.md 2.7).
+    host: the loopback address to bind; id_scope: made at random if None; hubs: host names, which
+    devices are assigned to and connect to; folder: where root.pem and connection-string.txt are
+    written, or None for a temporary one; auth_at: register (as Azure) or connect (protocol.md
+    2.7); max_connections: fewer if the system does not let us open so many files.
     """
 
     host: str = "127.0.0.1"
@@ -60,9 +63,14 @@ class Settings:
             raise UsageError("the bounds on connections must be above 0")
 
     def _check_names(self) -> None:
+        if not _LOOPBACK.fullmatch(self.host):
+            raise UsageError(
+                f"the host {self.host!r} is not a loopback address, as 127.0.0.1: telemetry is "
+                "shown without a token, so nobody but this machine may ask"
+            )
         if not self.hubs or len(set(self.hubs)) != len(self.hubs) or len(self.hubs) > 50:
             raise UsageError("there must be from 1 to 50 hubs, each named once")
-        for name in (self.host, *self.hubs, *self.names):
+        for name in (*self.hubs, *self.names):
             if not _HOST.fullmatch(name):
                 raise UsageError(f"{name!r} is not a host name in lower case")
 

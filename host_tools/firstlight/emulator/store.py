@@ -16,11 +16,15 @@ _MAX_OPERATIONS = 100_000
 
 @dataclass
 class Operation:
-    """A registration under way. polls_left: how many polls are still answered 202."""
+    """A registration under way. polls_left: how many polls are still answered 202.
+
+    record: what became of it, once it has ended: later polls are told the same.
+    """
 
     id: str
     registration_id: str
     polls_left: int
+    record: Registration | None = None
 
 
 class Shelf:
