@@ -1,7 +1,10 @@
-"""Virtual boards for tests, each in its own folder, none left powered."""
+"""Virtual boards for tests, each in its own folder and none left on; and probes without one."""
 
-from collections.abc import Iterator
+import json
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,24 @@ def repl(powered: virtual.VirtualBoard) -> Iterator[Repl]:
     """The raw REPL of a powered board."""
     with Repl(powered.port or "", timeout_s=5) as opened:
         yield opened
+
+
+@pytest.fixture
+def on_micropython(micropython: list[str], umqtt: Path) -> Callable[[str, dict[str, Any]], Any]:
+    """Run a probe of this folder, the firmware on its path: JSON to stdin, JSON from stdout."""
+    here = Path(__file__).parent
+
+    def run(probe: str, asked: dict[str, Any]) -> Any:
+        done = subprocess.run(
+            [*micropython, str(here / probe)],
+            input=json.dumps(asked) + "\n",
+            env={"MICROPYPATH": f"{here.parents[1] / 'firmware'}:{umqtt}:.frozen"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    return run

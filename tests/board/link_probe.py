@@ -1,6 +1,6 @@
 """Runs on MicroPython: one Link against one peer; prints what happened, as JSON.
 
-argv[1]: {"port", "root", "timeout_ms", "action", "longest"?, "keepalive_s"?, "again"?}
+On standard input: {"port", "root", "timeout_ms", "action", "longest"?, "keepalive_s"?, "again"?}
 """
 
 import json
@@ -109,4 +109,4 @@ def main(asked):
     print(json.dumps(results))
 
 
-main(json.loads(sys.argv[1]))
+main(json.loads(sys.stdin.readline()))

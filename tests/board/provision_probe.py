@@ -1,6 +1,6 @@
 """Runs on MicroPython: registrations over links, one after the other; prints them as JSON.
 
-argv[1]: {"port", "root", "links", "limit_ms"}
+On standard input: {"port", "root", "links", "limit_ms"}
 """
 
 import json
@@ -47,4 +47,4 @@ def main(asked):
     print(json.dumps({"results": results, "lines": lines}))
 
 
-main(json.loads(sys.argv[1]))
+main(json.loads(sys.stdin.readline()))

@@ -1,6 +1,6 @@
 """Runs on MicroPython: one Session over one or two links; prints what happened, as JSON.
 
-argv[1]: {"port", "root", "timeout_ms", "life_ms", "interval_ms", "links"}
+On standard input: {"port", "root", "timeout_ms", "life_ms", "interval_ms", "links"}
 """
 
 import json
@@ -48,4 +48,4 @@ def main(asked):
     print(json.dumps({"errors": errors, "lines": lines, "sent": session.sent}))
 
 
-main(json.loads(sys.argv[1]))
+main(json.loads(sys.stdin.readline()))

@@ -1,36 +1,19 @@
 """device.py on real MicroPython: the order of its phases, and what their failures lead to."""
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROBE = Path(__file__).with_name("device_probe.py")
-
 
 @pytest.fixture
-def play(micropython: list[str], umqtt: Path) -> Any:
-    firmware = Path(__file__).parents[2] / "firmware"
-
+def play(on_micropython: Any) -> Any:
     def run(phases: str, kept: bool = False) -> list[float]:
         """phases: "wifi sntp:lost ..."; what has no error goes well. Return the waits."""
         script = [
             [name, what or "ok"] for name, _, what in (p.partition(":") for p in phases.split(" "))
         ]
         asked = {"kept": kept, "phases": [[name, what.replace("_", " ")] for name, what in script]}
-        done = subprocess.run(
-            [*micropython, str(PROBE)],
-            input=json.dumps(asked) + "\n",
-            env={"MICROPYPATH": f"{firmware}:{umqtt}:.frozen"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        result = json.loads(done.stdout)
+        result = on_micropython("device_probe.py", asked)
         assert result["ran"] == [name for name, _ in script]
         waits: list[float] = result["waits"]
         return waits

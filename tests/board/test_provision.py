@@ -1,7 +1,6 @@
 """provision.py on real MicroPython, over TLS, at a DPS that says what a test wants."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,6 @@ import trustme
 
 from tests.board import peers
 
-PROBE = Path(__file__).with_name("provision_probe.py")
 OPERATION = "5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550"
 ASSIGNING = {"operationId": OPERATION, "status": "assigning"}
 ASSIGNED = {
@@ -63,24 +61,14 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, micropython: list[str], umqtt: Path) -> Run:
+def run(tmp_path: Path, on_micropython: Any) -> Run:
     issuer = trustme.CA()
     root = peers.root_file(issuer, tmp_path)
-    firmware = Path(__file__).parents[2] / "firmware"
 
     def run(*services: Service, limit_ms: int = 60000) -> dict[str, Any]:
         with peers.serving(peers.server_context(issuer), *services) as port:
             asked = {"port": port, "root": str(root), "links": len(services), "limit_ms": limit_ms}
-            done = subprocess.run(
-                [*micropython, str(PROBE), json.dumps(asked)],
-                env={"MICROPYPATH": f"{firmware}:{umqtt}:.frozen"},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-        assert done.returncode == 0, done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
+            result: dict[str, Any] = on_micropython("provision_probe.py", asked)
         return result
 
     return run

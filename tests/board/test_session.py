@@ -2,15 +2,12 @@
 
 import errno
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import trustme
 
 from tests.board import peers
-
-PROBE = Path(__file__).with_name("session_probe.py")
 
 
 def publishes(acknowledge: bool, seen: list[bytes]) -> peers.Talk:
@@ -31,58 +28,40 @@ def publishes(acknowledge: bool, seen: list[bytes]) -> peers.Talk:
     return talk
 
 
-def run(
-    tmp_path: Path, micropython: list[str], umqtt: Path, *talks: peers.Talk, **asked: Any
-) -> dict[str, Any]:
+def run(tmp_path: Path, on_micropython: Any, *talks: peers.Talk, **asked: Any) -> dict[str, Any]:
     issuer = trustme.CA()
     root = peers.root_file(issuer, tmp_path)
-    firmware = Path(__file__).parents[2] / "firmware"
     with peers.serving(peers.server_context(issuer), *talks) as port:
         whole = {"port": port, "root": str(root), "links": len(talks), "timeout_ms": 20000}
-        done = subprocess.run(
-            [*micropython, str(PROBE), json.dumps(whole | asked)],
-            env={"MICROPYPATH": f"{firmware}:{umqtt}:.frozen"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
+        result: dict[str, Any] = on_micropython("session_probe.py", whole | asked)
     return result
 
 
 def test_a_message_that_was_not_acknowledged_is_the_next_connections_first(
-    tmp_path: Path, micropython: list[str], umqtt: Path
+    tmp_path: Path, on_micropython: Any
 ) -> None:
     first: list[bytes] = []
     second: list[bytes] = []
     talks = (publishes(False, first), publishes(True, second))
-    result = run(
-        tmp_path, micropython, umqtt, *talks, timeout_ms=500, interval_ms=60000, life_ms=1000
-    )
+    result = run(tmp_path, on_micropython, *talks, timeout_ms=500, interval_ms=60000, life_ms=1000)
     assert result["errors"] == [errno.ETIMEDOUT, None]
     assert [json.loads(body) for body in first] == [{"count": 1}]
     assert second == first
     assert result["sent"] == 1
 
 
-def test_a_session_ends_when_its_token_wears_out(
-    tmp_path: Path, micropython: list[str], umqtt: Path
-) -> None:
+def test_a_session_ends_when_its_token_wears_out(tmp_path: Path, on_micropython: Any) -> None:
     seen: list[bytes] = []
-    result = run(
-        tmp_path, micropython, umqtt, publishes(True, seen), interval_ms=60000, life_ms=300
-    )
+    result = run(tmp_path, on_micropython, publishes(True, seen), interval_ms=60000, life_ms=300)
     assert result["errors"] == [None]
     assert len(seen) == 1
 
 
 def test_a_sample_that_cannot_be_sent_is_told_and_passed_over(
-    tmp_path: Path, micropython: list[str], umqtt: Path
+    tmp_path: Path, on_micropython: Any
 ) -> None:
     seen: list[bytes] = []
-    result = run(tmp_path, micropython, umqtt, publishes(True, seen), interval_ms=100, life_ms=700)
+    result = run(tmp_path, on_micropython, publishes(True, seen), interval_ms=100, life_ms=700)
     assert [json.loads(body)["count"] for body in seen][:2] == [1, 4]
     told = "\n".join(result["lines"])
     assert "9012 bytes, more than 8192: not sent" in told
