@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -24,7 +23,6 @@ def test_a_program_that_came_by_raw_paste_is_interrupted(
 ) -> None:
     mpremote = [sys.executable, "-m", "mpremote", "connect", powered.port or ""]
     subprocess.run([*mpremote, "exec", "--no-follow", code], check=True, timeout=30)
-    time.sleep(0.2)  # until it runs
     before = powered.interpreter_pid
     for _ in range(2):
         with Repl(powered.port or "", timeout_s=5) as repl:
