@@ -11,7 +11,7 @@ import time
 gc.threshold(1024)  # what follows loads dense: a TLS session wants its memory in few pieces
 
 import board  # noqa: E402
-from aziot.errors import AziotError  # noqa: E402
+from aziot.errors import IdentityError  # noqa: E402
 from device import Device, let_go  # noqa: E402
 
 _last_ms = time.ticks_ms()
@@ -29,7 +29,7 @@ def live() -> None:
     """Live this board's life; return only if it has no identity."""
     try:
         parts = __import__("wake").run(board)
-    except (OSError, AziotError) as e:
+    except IdentityError as e:
         say("id", "no identity (%s); give it one: firstlight inject" % e)
         return
     let_go("wake")

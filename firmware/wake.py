@@ -7,7 +7,7 @@ import errno
 import os
 
 from aziot import identity, record
-from aziot.errors import AziotError
+from aziot.errors import IdentityError
 from device import let_go
 
 TYPE_CHECKING = 0
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 
 def run(board: "Any") -> tuple:
-    """Return (me, kept, context), as Device takes them. Raises OSError and IdentityError."""
+    """Return (me, kept, context), as Device takes them.
+
+    Raises IdentityError if there is no identity that can be used, and OSError for a flash that
+    does not read: the one waits for an injection, the other for a reset.
+    """
     try:
         me = identity.load(read_file("/identity.json", 8192))
     except MemoryError:  # JSON of brackets alone, say
-        raise AziotError("the identity does not fit into memory")
+        raise IdentityError("identity does not fit into memory")
+    except OSError as e:
+        if e.errno not in (errno.ENOENT, errno.EINVAL):
+            raise
+        raise IdentityError("identity.json: %s" % e)
     # A hub is remembered for one identity: a board that is injected anew asks DPS anew.
     me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
     kept = record.unpack(board.load("assignment")) or {}

@@ -76,10 +76,8 @@ class Session:
         """Return one sample as JSON; None, and a line that says why, if app.py gives none."""
         try:
             body = json.dumps(self._sample()).encode()
-        except (
-            Exception,
-            SystemExit,
-        ) as e:  # app.py is the user's: its faults must not take the board down
+        # app.py is the user's: its faults must not take the board down
+        except (Exception, SystemExit) as e:
             say("hub", "app.sample failed: %r" % e)
             return None
         if len(body) > _MAX_BYTES:

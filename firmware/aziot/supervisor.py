@@ -72,6 +72,7 @@ class Supervisor:
         wait_s = delay_s(self._attempt, jitter)
         if isinstance(error, Refused) and not error.transient:
             self.step = DPS
+            self._impatient = False
             return wait_s if self._attempt else 0
         if self._lost_at is None:
             self._lost_at = now_s

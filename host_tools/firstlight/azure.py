@@ -27,9 +27,7 @@ _TOKEN_S = 600
 _TIMEOUT_S = 30
 _MAX_BYTES = 1 << 20
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(
-    rf"{_LABEL}(\.{_LABEL}){{0,9}}(:[1-5]?[0-9]{{1,4}}|:6[0-4][0-9]{{3}}|:65[0-4][0-9]{{2}})?"
-)
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,9}}(:(?P<port>[0-9]{{1,5}}))?")
 _POLICY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -51,7 +49,8 @@ def parse_connection(text: str) -> Connection:
                 f"the connection string has no {name}; it is the one of the DPS instance, in the "
                 "portal under Shared access policies: HostName=...;SharedAccessKeyName=...;..."
             )
-    if not _HOST.fullmatch(fields["HostName"]):
+    host = _HOST.fullmatch(fields["HostName"])
+    if host is None or not 1 <= int(host["port"] or 443) <= 65535:
         raise UsageError("the connection string's HostName is not a host name")
     if not _POLICY.fullmatch(fields["SharedAccessKeyName"]):
         raise UsageError("the connection string's SharedAccessKeyName is not the name of a policy")

@@ -12,7 +12,7 @@ import serial
 from .errors import BoardError, ServiceError
 
 _LOOK_S = 0.2
-_MOST_BYTES = 4096  # of one line
+_MOST_BYTES = 65536  # kept unread
 _LINE = re.compile(r"^ *\d+ ms  (\w+) +(.*)$")  # firmware/main.py's say()
 _FAILED = re.compile(r"failed: .*; next in (\d+) s$")
 

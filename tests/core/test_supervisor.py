@@ -76,6 +76,15 @@ def test_a_hub_that_refused_us_is_not_tried_before_dps_has_answered():
     assert plan.step == DPS
 
 
+def test_a_hub_that_refuses_us_after_all_is_left_for_dps():
+    plan = Supervisor(True, 1)
+    failures(plan, LOST, 2, 0, 1801)
+    plan.failed(LOST, 1900, 0.5)  # DPS does not answer: the hub again
+    plan.failed(Refused(5), 2000, 0.5)
+    failures(plan, LOST, 3)
+    assert plan.step == DPS
+
+
 def test_a_busy_dps_does_not_cost_the_key():
     plan = Supervisor(False, 2)
     for code in (1, 3):

@@ -177,6 +177,16 @@ def test_a_board_without_an_identity_waits_at_its_repl(bench: Bench) -> None:
         assert "firstlight inject" in until(bench, ">>> ")
 
 
+def test_a_flash_that_does_not_read_ends_in_a_reset_not_at_the_repl(bench: Bench) -> None:
+    bench.inject(bench.document(WRONG_KEY))
+    with bench.board, Repl(bench.board.port or "") as repl:
+        repl.exec("import os\nfor n in os.listdir('/roots'): os.remove('/roots/' + n)")
+        repl.exec("os.rmdir('/roots')")
+    with bench.board:
+        said = until(bench, "reset in ")
+    assert "no identity" not in said
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b'{"version": 2}', b"[]"])
 def test_a_torn_or_foreign_identity_is_none(raw: bytes, bench: Bench) -> None:
     bench.inject(bench.document(WRONG_KEY))

@@ -135,6 +135,13 @@ def test_a_connection_string_that_is_none_is_refused(text: str, complaint: str) 
     assert "c2VjcmV0" not in repr(caught.value)
 
 
+def test_every_port_may_be_named() -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    for port in (1, 443, 60999, 65500, 65535):
+        text = f"HostName=localhost:{port};SharedAccessKeyName=b;SharedAccessKey={key}"
+        assert azure.parse_connection(text).host == f"localhost:{port}"
+
+
 def test_a_connection_shows_nothing_of_itself(local: RunningAzure) -> None:
     connection = azure.parse_connection(local.connection_string)
     assert connection.key_b64 not in repr(connection)
