@@ -12,7 +12,7 @@ from typing import Any
 
 from . import azure, keys
 from .emulator.events import Event
-from .emulator.hub import Message
+from .emulator.hub.telemetry import Message
 from .emulator.running import RunningAzure, running_azure
 from .emulator.settings import Settings
 from .errors import ToolError

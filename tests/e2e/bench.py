@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from firstlight import keys
-from firstlight.emulator.records import Enrollment
+from firstlight.emulator.dps.records import Enrollment
 from firstlight.emulator.running import RunningAzure
 from firstlight.inject import inject
 from firstlight.repl import Repl

@@ -11,7 +11,7 @@ import pytest
 
 from firstlight import demo, keys
 from firstlight.demo import play
-from firstlight.emulator.hub import Message
+from firstlight.emulator.hub.telemetry import Message
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from firstlight.errors import ToolError

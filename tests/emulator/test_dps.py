@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from firstlight.emulator.answers import Answer
-from firstlight.emulator.dps import API_VERSIONS, ProvisioningService, Request, Rules
-from firstlight.emulator.hub import Hub, Telemetry
-from firstlight.emulator.records import (
+from firstlight.emulator.dps.records import (
     Enrollment,
     EnrollmentGroup,
     Fresh,
     IndividualEnrollment,
     read_enrollment,
 )
-from firstlight.emulator.store import Store
+from firstlight.emulator.dps.service import API_VERSIONS, ProvisioningService, Request, Rules
+from firstlight.emulator.dps.store import Store
+from firstlight.emulator.hub.hub import Hub
+from firstlight.emulator.hub.telemetry import Telemetry
 from tests.emulator.peers import sign, token
 
 NOW = 1_795_000_000.1234567
@@ -393,7 +394,7 @@ def test_an_enabled_group_goes_before_a_disabled_one_with_the_same_key() -> None
 def test_the_oldest_operation_is_forgotten_beyond_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("firstlight.emulator.store._MAX_OPERATIONS", 2)
+    monkeypatch.setattr("firstlight.emulator.dps.store._MAX_OPERATIONS", 2)
     service = Service()
     request = service.ask("dev-1", service.device("dev-1").keys.primary_b64)
     first, *_, last = [service.register(request).document["operationId"] for _ in range(3)]

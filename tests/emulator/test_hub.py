@@ -4,16 +4,9 @@ import base64
 
 import pytest
 
-from firstlight.emulator.hub import (
-    Admission,
-    Foreign,
-    Hub,
-    NotAdmitted,
-    Telemetry,
-    parse_properties,
-    shown,
-)
-from firstlight.emulator.records import Keys
+from firstlight.emulator.hub.hub import Admission, Hub, NotAdmitted
+from firstlight.emulator.hub.telemetry import Foreign, Telemetry, parse_properties, shown
+from firstlight.emulator.keys import Keys
 from tests.emulator.peers import token
 
 NOW = 1_795_000_000.0

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from firstlight.emulator.mqtt import Connection, MqttServer, rooms
+from firstlight.emulator.doors import rooms
+from firstlight.emulator.mqtt.server import Connection, MqttServer
+from firstlight.emulator.mqtt.session import Session
 from firstlight.emulator.running import RunningAzure, running_azure
-from firstlight.emulator.session import Session
 from firstlight.emulator.settings import Settings
 from tests.emulator.peers import PATIENCE_S, Peer, connect, join_hub, packet, publish, text, token
 from tests.emulator.test_http import API, Client, a_device
@@ -253,7 +254,7 @@ def test_a_peer_that_does_not_read_is_not_read_from(azure: RunningAzure) -> None
 def test_a_close_that_does_not_end_is_cut_short(
     azure: RunningAzure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firstlight.emulator.mqtt._CLOSE_S", 0.0)
+    monkeypatch.setattr("firstlight.emulator.mqtt.server._CLOSE_S", 0.0)
     connection, wire = plugged(azure)
     azure.call(lambda _: connection.close())
     deadline = time.monotonic() + PATIENCE_S

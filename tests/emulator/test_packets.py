@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstlight.emulator import packets
-from firstlight.emulator.packets import Decoder, PacketError
+from firstlight.emulator.mqtt import packets
+from firstlight.emulator.mqtt.packets import Decoder, PacketError
 from tests.emulator.peers import connect, packet, publish, subscribe, text
 
 GOOD = (

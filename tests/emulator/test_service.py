@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from firstlight.emulator.answers import Answer, etag
-from firstlight.emulator.records import EnrollmentGroup, Registration
-from firstlight.emulator.service import Call, ServiceApi
-from firstlight.emulator.store import Shelf, Store
+from firstlight.emulator.dps.api import ServiceApi
+from firstlight.emulator.dps.records import EnrollmentGroup, Registration
+from firstlight.emulator.dps.store import Shelf, Store
+from firstlight.emulator.rest import Call
 from tests.emulator.peers import token
 
 NOW = 1_795_000_000.0

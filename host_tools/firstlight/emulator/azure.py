@@ -18,18 +18,20 @@ from typing import Any
 
 from ..errors import ToolError
 from .answers import Json
-from .dps import ProvisioningService, Rules
+from .doors import Door, enter, rooms
+from .dps.api import POLICY, ServiceApi
+from .dps.records import Enrollment
+from .dps.service import ProvisioningService, Rules
+from .dps.store import Shelf, Store
 from .events import Emit, Event, event
-from .http import Backstage, HttpServer, wait_until
-from .hub import Hub, Message, Telemetry
-from .mqtt import Bounds, Door, MqttServer, enter, rooms
-from .records import Enrollment
-from .roles import Cloud
+from .http.server import Backstage, HttpServer, wait_until
+from .hub.hub import Hub
+from .hub.telemetry import Message, Telemetry
+from .mqtt.roles import Cloud
+from .mqtt.server import Bounds, MqttServer
 from .root import Root, write_papers
-from .service import POLICY, ServiceApi
 from .settings import DPS_NAME, Settings
 from .sntp import SntpServer
-from .store import Shelf, Store
 
 _COMPLAIN_EVERY_S = 1.0
 

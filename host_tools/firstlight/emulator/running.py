@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from .answers import Json
 from .azure import LocalAzure
+from .dps.records import Enrollment
 from .events import Emit, Event
-from .hub import Message
-from .records import Enrollment
+from .hub.telemetry import Message
 from .settings import Settings
 
 _T = TypeVar("_T")

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from . import sas
-from .answers import Answer, Json, RandomBytes, Refusal, etag, operation_id, parse_object
-from .records import Enrollment, IndividualEnrollment, Keys, Registration, check_id
+from .. import sas
+from ..answers import Answer, Json, RandomBytes, Refusal, etag, operation_id, parse_object
+from ..keys import Keys
+from .records import Enrollment, IndividualEnrollment, Registration, check_id
 from .store import Operation, Store
 
 # Protocol.md 1.3: every version that a public client or specification names.

@@ -3,31 +3,16 @@
 Pure logic: a call in, an Answer out; HTTP itself is http.py's. Routes: protocol.md 7.
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
-from . import sas
-from .answers import Answer, Json, RandomBytes, Refusal, parse_object
+from .. import sas
+from ..answers import Answer, Json, RandomBytes, Refusal, parse_object
+from ..rest import Call, check_match, page
 from .records import Enrollment, Fresh, check_id, read_enrollment
 from .store import Shelf, Store
 
 POLICY = "provisioningserviceowner"
 _SCOPE_MISSING = Refusal(404, 404201, "Not found.", why="no such route")
-_MAX_PAGE = 1000
-
-
-@dataclass(frozen=True)
-class Call:
-    """An HTTP request. path: percent-decoded; headers: names in lower case."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 class ServiceApi:
@@ -88,7 +73,7 @@ class ServiceApi:
             raise _SCOPE_MISSING
         if rest == ["query"] and call.method == "POST":
             items = sorted(shelf.all(), key=lambda item: item.id)
-            return _page(call, [(item.id, item.document()) for item in items])
+            return page(call, [(item.id, item.document()) for item in items])
         if len(rest) == 1:
             return self._enrollment(call, shelf, rest[0], now_at)
         if len(rest) == 2 and rest[1] == "attestationmechanism" and call.method == "POST":
@@ -105,7 +90,7 @@ class ServiceApi:
             raise Refusal(405, 405000, "Method not allowed.")
         if call.method == "DELETE":
             _found(known)
-        _check_match(call.headers.get("if-match"), known.etag if known else None)
+        check_match(call.headers.get("if-match"), known.etag if known else None)
         if call.method == "PUT":
             item = self.put(shelf, id, parse_object(call.body), now_at)
             return Answer(200, item.document(), f"{id} {'replaced' if known else 'created'}")
@@ -122,7 +107,7 @@ class ServiceApi:
                 for r in records.values()
                 if r.group_id == group.id
             )
-            return _page(call, members)
+            return page(call, members)
         if len(rest) != 1:
             raise _SCOPE_MISSING
         record = records.get(rest[0].lower())
@@ -132,7 +117,7 @@ class ServiceApi:
             return Answer(200, record.document(), f"{record.registration_id} read")
         if call.method != "DELETE":
             raise Refusal(405, 405000, "Method not allowed.")
-        _check_match(call.headers.get("if-match"), record.etag)
+        check_match(call.headers.get("if-match"), record.etag)
         del records[record.registration_id]
         return Answer(204, None, f"{record.registration_id} deleted")
 
@@ -145,37 +130,3 @@ def _found(item: Enrollment | None) -> Enrollment:
     if item is None:
         raise Refusal(404, 404201, "Not found.", why="no such enrollment")
     return item
-
-
-def _check_match(if_match: str | None, etag: str | None) -> None:
-    if if_match is None or (if_match.strip() == "*" and etag is not None):
-        return
-    if etag is None or if_match.strip().strip('"') != etag:
-        raise Refusal(412, 409203, "Precondition failed.")
-
-
-def _page(call: Call, items: list[tuple[str, Json]]) -> Answer:
-    """One page of a query, in order of id. The query's text is ignored, as at Azure (CS#794)."""
-    after = _continuation(call.headers.get("x-ms-continuation", ""))
-    size = _page_size(call.headers.get("x-ms-max-item-count"))
-    left = [(id, document) for id, document in items if id > after]
-    headers: dict[str, str] = {}
-    if len(left) > size:
-        headers["x-ms-continuation"] = base64.b64encode(left[size - 1][0].encode()).decode()
-    page: list[Any] = [document for _, document in left[:size]]
-    return Answer(200, page, f"{len(page)} listed", headers=headers)
-
-
-def _page_size(text: str | None) -> int:
-    if text is None:
-        return _MAX_PAGE
-    if not (text.isascii() and text.isdigit()) or len(text) > 6 or int(text) == 0:
-        raise Refusal(400, 400000, "Invalid x-ms-max-item-count.")
-    return min(int(text), _MAX_PAGE)
-
-
-def _continuation(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except (ValueError, binascii.Error):
-        raise Refusal(400, 400000, "Invalid x-ms-continuation.") from None

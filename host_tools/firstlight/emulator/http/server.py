@@ -16,10 +16,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from . import hub
-from .answers import Answer, Json, RandomBytes, Refusal
-from .events import Emit, event
-from .service import Call, ServiceApi
+from ..answers import Answer, Json, RandomBytes, Refusal
+from ..dps.api import ServiceApi
+from ..events import Emit, event
+from ..hub import telemetry
+from ..rest import Call
 
 _MAX_BODY_BYTES = 1024 * 1024
 _MAX_WAIT_S = 60.0
@@ -28,7 +29,7 @@ _HANDSHAKE_S = 10.0
 _PAGE_MESSAGES = 1000
 _PAGE_BYTES = 4 * 1024 * 1024
 _MUTE = logging.Logger("aiohttp, whose records may hold a token", logging.CRITICAL + 1)
-Wait = Callable[[float, Callable[[], list[hub.Message]]], Awaitable[list[hub.Message]]]
+Wait = Callable[[float, Callable[[], list[telemetry.Message]]], Awaitable[list[telemetry.Message]]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Backstage:
     """
 
     api: ServiceApi
-    telemetry: hub.Telemetry
+    telemetry: telemetry.Telemetry
     wait: Wait
     info: Callable[[], Json]
     clock: Callable[[], float]
@@ -188,7 +189,7 @@ class HttpServer:
         found = await self._back.wait(
             wait_s, lambda: self._back.telemetry.select(names[0], names[1], int(after))
         )
-        return _response(Answer(200, [hub.shown(message) for message in _page(found)]))
+        return _response(Answer(200, [telemetry.shown(message) for message in _page(found)]))
 
 
 def _number(request: web.Request, name: str, most: float) -> float:
@@ -198,9 +199,9 @@ def _number(request: web.Request, name: str, most: float) -> float:
     return min(float(text), most)
 
 
-def _page(messages: Sequence[hub.Message]) -> list[hub.Message]:
+def _page(messages: Sequence[telemetry.Message]) -> list[telemetry.Message]:
     """As many of the first as one answer may hold, and at least one; `after` gets the next."""
-    page: list[hub.Message] = []
+    page: list[telemetry.Message] = []
     left = _PAGE_BYTES
     for message in messages[:_PAGE_MESSAGES]:
         left -= message.size

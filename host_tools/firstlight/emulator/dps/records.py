@@ -5,12 +5,12 @@ holds one. Field names and rules: protocol.md 2.3 and 7 (deviceprovisioningservi
 """
 
 import base64
-import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from .answers import Json, RandomBytes, Refusal, etag, timestamp
+from ..answers import Json, RandomBytes, Refusal, etag, timestamp
+from ..keys import Keys, check_key
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]")
 _HUB = re.compile(r"[A-Za-z0-9.:-]{1,253}")
@@ -19,17 +19,6 @@ _POLICIES = ("hashed", "geoLatency", "static")
 _MAX_HUBS = 50
 # Kept and shown as they came, once known to be objects.
 _KEPT = ("initialTwin", "capabilities", "optionalDeviceInformation")
-
-
-@dataclass(frozen=True)
-class Keys:
-    """A pair of symmetric keys, base64."""
-
-    primary_b64: str = field(repr=False)
-    secondary_b64: str = field(repr=False)
-
-    def __iter__(self) -> Any:
-        return iter((self.primary_b64, self.secondary_b64))
 
 
 @dataclass(frozen=True)
@@ -224,20 +213,9 @@ def _keys(document: Json, previous: Enrollment | None, random_bytes: RandomBytes
     found = []
     for i, name in enumerate(("primaryKey", "secondaryKey")):
         if pair.get(name):
-            found.append(_key(pair[name], name))
+            found.append(check_key(pair[name], name))
         elif previous is not None:
             found.append(tuple(previous.keys)[i])
         else:
             found.append(base64.b64encode(random_bytes(64)).decode())
     return Keys(*found)
-
-
-def _key(value: Any, name: str) -> str:
-    # 16 to 64 bytes: azure/iot-dps/concepts-symmetric-key-attestation.
-    try:
-        raw = base64.b64decode(value, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        raise _invalid(name, "not base64") from None
-    if not 16 <= len(raw) <= 64:
-        raise _invalid(name, "must be 16 to 64 bytes")
-    return str(value)

@@ -5,20 +5,16 @@ closed. Facts: protocol.md 6. The properties of `devices/a/messages/events/$.ct=
 {"content-type": "text"} (the system's) and {"k": "v"} (the application's).
 """
 
-import base64
 import re
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from . import sas
-from .answers import Json
-from .records import Keys
+from .. import sas
+from ..keys import Keys
+from .telemetry import MAX_MESSAGE_BYTES, Foreign, Message, Telemetry, parse_properties
 
-MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_DEVICES = 1_000_000
-_MAX_PROPERTIES = 100
 NOT_AUTHORIZED = 5
 IDENTIFIER_REJECTED = 2
 
@@ -34,21 +30,6 @@ _FILTERS = (
     "$iothub/twin/res/#",
     "$iothub/twin/PATCH/properties/desired/#",
 )
-_SYSTEM_PROPERTIES = {
-    "$.mid": "message-id",
-    "$.cid": "correlation-id",
-    "$.uid": "user-id",
-    "$.ct": "content-type",
-    "$.ce": "content-encoding",
-    "$.to": "to",
-    "$.exp": "absolute-expiry-time",
-    "$.ctime": "creation-time-utc",
-    "$.on": "output-name",
-    "$.sub": "dt-subject",
-    "$.ifid": "interface-id",
-    "$.cdid": "connection-device-id",
-    "$.cmid": "connection-module-id",
-}
 
 
 class NotAdmitted(Exception):
@@ -57,10 +38,6 @@ class NotAdmitted(Exception):
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
         self.code = code
-
-
-class Foreign(Exception):
-    """The device said what a hub does not take; the hub closes the connection."""
 
 
 @dataclass
@@ -79,54 +56,6 @@ class Admission:
 
     device_id: str
     expires_at: int
-
-
-@dataclass(frozen=True)
-class Message:
-    """Telemetry that a hub received."""
-
-    sequence: int
-    hub: str
-    device_id: str
-    received_at: float
-    body: bytes
-    properties: dict[str, str]
-    system_properties: dict[str, str]
-
-    @property
-    def size(self) -> int:
-        """The memory it takes, in bytes, at most: its body and the text of its properties."""
-        bags = (self.properties, self.system_properties)
-        return len(self.body) + 4 * sum(len(k) + len(v) for bag in bags for k, v in bag.items())
-
-
-class Telemetry:
-    """What the hubs received, newest last; beyond its bounds the oldest are dropped."""
-
-    def __init__(self, max_messages: int = 10_000, max_bytes: int = 64 * 1024 * 1024) -> None:
-        self._max_messages, self._max_bytes = max_messages, max_bytes
-        self._messages: deque[Message] = deque()
-        self._bytes = 0
-        self.received = 0
-        self.dropped = 0
-
-    def append(self, message: Message) -> None:
-        self.received = message.sequence
-        self._messages.append(message)
-        self._bytes += message.size
-        while len(self._messages) > self._max_messages or self._bytes > self._max_bytes:
-            self._bytes -= self._messages.popleft().size
-            self.dropped += 1
-
-    def select(
-        self, hub: str | None = None, device_id: str | None = None, after: int = 0
-    ) -> list[Message]:
-        """Messages whose sequence number is above `after`, oldest first."""
-        return [
-            m
-            for m in self._messages
-            if m.sequence > after and hub in (None, m.hub) and device_id in (None, m.device_id)
-        ]
 
 
 class Hub:
@@ -260,38 +189,3 @@ def twin_request_id(topic: str) -> str | None:
     """The $rid of a twin request; None if the topic is another."""
     match = _TWIN_REQUEST.fullmatch(topic)
     return match["rid"] if match else None
-
-
-def parse_properties(bag: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(system, application) properties of a topic's property bag; raise Foreign beyond 100."""
-    system: dict[str, str] = {}
-    application: dict[str, str] = {}
-    parts = [part for part in bag.lstrip("?").split("&") if part]
-    if len(parts) > _MAX_PROPERTIES:
-        raise Foreign("more than 100 properties")
-    for part in parts:
-        name, _, value = part.partition("=")
-        name, value = unquote(name), unquote(value)
-        if name in _SYSTEM_PROPERTIES:
-            system[_SYSTEM_PROPERTIES[name]] = value
-        else:
-            application[name] = value
-    return system, application
-
-
-def shown(message: Message) -> Json:
-    """A message as the read-back API writes it. body: None unless it is UTF-8."""
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        text = None
-    return {
-        "sequence": message.sequence,
-        "hub": message.hub,
-        "device_id": message.device_id,
-        "received_at": message.received_at,
-        "body": text,
-        "body_b64": base64.b64encode(message.body).decode(),
-        "properties": message.properties,
-        "system_properties": message.system_properties,
-    }

@@ -6,7 +6,7 @@ Holds and finds; decides nothing, and never grows beyond DPS's own quotas (proto
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from .answers import Refusal
+from ..answers import Refusal
 from .records import Enrollment, EnrollmentGroup, IndividualEnrollment, Registration
 
 MAX_REGISTRATIONS = 1_000_000

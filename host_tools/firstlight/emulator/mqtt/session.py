@@ -6,9 +6,11 @@ with one event; no other one is touched.
 
 from typing import Protocol
 
+from ..events import event
+from ..hub.hub import NotAdmitted
+from ..hub.telemetry import Foreign
 from . import packets
-from .events import event
-from .hub import Foreign, NotAdmitted
+from .admission import admit
 from .packets import (
     Connect,
     Decoder,
@@ -20,7 +22,7 @@ from .packets import (
     Subscribe,
     Unsubscribe,
 )
-from .roles import Cloud, Reply, Role, admit
+from .roles import Cloud, Reply, Role
 
 _MAX_KEEPALIVE_S = 1177  # protocol.md 6.7: the server waits 1.5 times this at most
 

@@ -1,0 +1,1 @@
+"""HTTPS: the server, and what is served on it."""

@@ -1,0 +1,1 @@
+"""MQTT: packets, conversations, and the server that carries them."""
