@@ -120,7 +120,7 @@ class Service:
                 f"{place.host} has a certificate that is not trusted here; for a local Azure, "
                 "name its root: --root root.pem"
             ) from None
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise ServiceError(f"{place.host} did not answer {method} {path}: {reason}") from None
 

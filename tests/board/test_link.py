@@ -225,7 +225,7 @@ def test_a_peer_of_another_name_is_not_trusted(probe: Probe, issuer: trustme.CA)
 
 def test_an_expired_peer_is_not_trusted(probe: Probe, issuer: trustme.CA) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     issuer.issue_cert("localhost", not_after=past).configure_cert(context)
     with serving(context, good) as port:
         (result,) = probe(port, "connect", timeout_ms=20000)

@@ -6,6 +6,9 @@ import pytest
 
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
+from firstlight.testing import local_azure, redirected_azure
+
+__all__ = ["azure", "local_azure", "redirected_azure"]
 
 
 @pytest.fixture

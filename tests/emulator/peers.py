@@ -9,9 +9,11 @@ import hmac
 import socket
 import ssl
 import struct
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from firstlight.emulator.running import RunningAzure
+if TYPE_CHECKING:  # what only makes packets and tokens loads no server
+    from firstlight.emulator.running import RunningAzure
 
 REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid="
 POLL = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid="
@@ -47,13 +49,23 @@ def packet(first: int, body: bytes) -> bytes:
             return bytes(head) + body
 
 
-def connect(client_id: str, user: str, password: str, keepalive_s: int = 60) -> bytes:
-    head = text("MQTT") + struct.pack("!BBH", 4, 0xC2, keepalive_s)
+def connect(
+    client_id: str, user: str, password: str, keepalive_s: int = 60, clean: bool = True
+) -> bytes:
+    head = text("MQTT") + struct.pack("!BBH", 4, 0xC0 | clean << 1, keepalive_s)
     return packet(0x10, head + text(client_id) + text(user) + text(password))
 
 
 def subscribe(topic_filter: str, qos: int = 1) -> bytes:
     return packet(0x82, b"\0\1" + text(topic_filter) + bytes([qos]))
+
+
+def unsubscribe(topic_filter: str) -> bytes:
+    return packet(0xA2, b"\0\2" + text(topic_filter))
+
+
+def puback(packet_id: int) -> bytes:
+    return packet(0x40, struct.pack("!H", packet_id))
 
 
 def publish(topic: str, payload: bytes = b"", qos: int = 1, retain: bool = False) -> bytes:
@@ -64,7 +76,7 @@ def publish(topic: str, payload: bytes = b"", qos: int = 1, retain: bool = False
 class Peer:
     """A TLS connection to the emulator's MQTT port; closes itself as a context."""
 
-    def __init__(self, azure: RunningAzure) -> None:
+    def __init__(self, azure: "RunningAzure") -> None:
         context = ssl.create_default_context(cafile=str(azure.root_pem))
         raw = socket.create_connection((azure.host, azure.mqtt_port), PATIENCE_S)
         self.socket = context.wrap_socket(raw, server_hostname="localhost")
@@ -119,22 +131,38 @@ class Peer:
         return data
 
 
-def join_hub(azure: RunningAzure, device_id: str, key_b64: str, se: int = FAR) -> Peer:
-    """A connected device of the hub `localhost`."""
+def join_hub(
+    azure: "RunningAzure",
+    device_id: str,
+    key_b64: str,
+    se: int = FAR,
+    clean: bool = True,
+    present: bool = False,
+) -> Peer:
+    """A connected device of the hub `localhost`. present: whether an older session must go on."""
     peer = Peer(azure)
     user = f"localhost/{device_id}/?api-version=2021-04-12"
-    peer.send(connect(device_id, user, token(f"localhost/devices/{device_id}", key_b64, se, None)))
-    assert peer.read() == (0x20, b"\0\0")
-    return peer
+    password = token(f"localhost/devices/{device_id}", key_b64, se, None)
+    greeting = connect(device_id, user, password, clean=clean)
+    return _answered(peer, (greeting, (0x20, bytes([present, 0]))))
 
 
-def join_dps(azure: RunningAzure, registration_id: str, key_b64: str) -> Peer:
+def join_dps(azure: "RunningAzure", registration_id: str, key_b64: str) -> Peer:
     """A device connected to DPS and subscribed to its answers."""
     peer = Peer(azure)
     resource = f"{azure.id_scope}/registrations/{registration_id}"
     user = f"{resource}/api-version=2019-03-31"
-    peer.send(connect(registration_id, user, token(resource, key_b64)))
-    assert peer.read() == (0x20, b"\0\0")
-    peer.send(subscribe(RESULTS))
-    assert peer.read() == (0x90, b"\0\1\1")
+    greeting = connect(registration_id, user, token(resource, key_b64))
+    return _answered(peer, (greeting, (0x20, b"\0\0")), (subscribe(RESULTS), (0x90, b"\0\1\1")))
+
+
+def _answered(peer: Peer, *steps: tuple[bytes, tuple[int, bytes]]) -> Peer:
+    """Send each packet and read its answer; if it is another, nothing stays open."""
+    try:
+        for data, expected in steps:
+            peer.send(data)
+            assert peer.read() == expected
+    except BaseException:
+        peer.socket.close()
+        raise
     return peer

@@ -81,8 +81,17 @@ def test_the_root_is_public_and_the_connection_string_is_not(tmp_path: Path) -> 
         assert secret.read_text() == azure.connection_string + "\n"
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         assert azure.root_pem == folder / "root.pem"
-        assert sorted(p.name for p in folder.iterdir()) == ["connection-string.txt", "root.pem"]
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "connection-string.txt",
+            "hosts",
+            "hub-localhost.txt",
+            "info.json",
+            "root.pem",
+        ]
         assert "PRIVATE" not in azure.root_pem.read_text()
+        public = [folder / name for name in ("hosts", "info.json", "root.pem")]
+        assert all("SharedAccessKey" not in path.read_text() for path in public)
+        assert stat.S_IMODE((folder / "hub-localhost.txt").stat().st_mode) == 0o600
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_nothing_stays_open(tmp_path: Path) -> None:
@@ -130,8 +139,8 @@ def test_a_failed_start_names_the_file_and_leaves_no_secret_behind(
         running_azure(Settings(**FREE, folder=tmp_path)),
     ):
         pass
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left - {"root.pem"} == set(before) - {"root.pem"}
+    left = {path.name for path in tmp_path.iterdir()} - {"hosts", "info.json", "root.pem"}
+    assert left == set(before) - {"root.pem"}
     assert name == secret.name or secret.read_text() == "older"
 
 
@@ -180,7 +189,7 @@ def test_the_command_serves_until_a_signal_and_ends_with_0(
         assert process.stdout is not None
         shown = [process.stdout.readline()]
         assert time.monotonic() - began < 20
-        while form == "text" and "connection string" not in shown[-1]:
+        while form == "text" and "connection strings" not in shown[-1]:
             shown.append(process.stdout.readline())
         os.kill(process.pid, number)
         shown.append(process.stdout.read())

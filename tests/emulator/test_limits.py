@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_the_files_that_the_system_allows_bound_the_connections(
     limits = [(1024, 4096)]
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
-    assert rooms(20_000) == (4096 - 64 - 256, 256)
+    assert rooms(20_000) == ((4096 - 64) * 7 // 8, (4096 - 64) // 8)
     assert limits[-1] == (4096, 4096)
     limits[:] = [(1024, 4096)]
     assert rooms(100) == (100, 100)
@@ -220,7 +221,7 @@ def plugged(azure: RunningAzure) -> tuple[Connection, Wire]:
     wire = Wire()
 
     def plug(local: object) -> Connection:
-        server: MqttServer = local._mqtt  # type: ignore[attr-defined]
+        server: MqttServer = local.servers.mqtt  # type: ignore[attr-defined]
         connection = Connection(server)
         connection.connection_made(wire)
         return connection
@@ -242,6 +243,24 @@ def test_the_answers_to_one_piece_leave_in_one_and_a_dead_peer_gets_none(
     wire.closing = True
     azure.call(lambda _: connection.data_received(packet(0xC0, b"") * 3))
     assert len(wire.written) == 1
+
+
+def test_nothing_leaves_that_could_not_be_kept(azure: RunningAzure) -> None:
+    connection, wire = plugged(azure)
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail(local: object) -> None:
+        server: MqttServer = local.servers.mqtt  # type: ignore[attr-defined]
+        server.cloud = replace(server.cloud, commit=full)
+        connection.data_received(hello(azure))
+
+    azure.call(fail)
+    assert (wire.written, wire.did) == ([], ["abort"])
+    assert [e["what"] for e in azure.log if "kept" in e["what"]] == [
+        "closed: nothing can be kept: No space left on device"
+    ]
 
 
 def test_a_peer_that_does_not_read_is_not_read_from(azure: RunningAzure) -> None:
@@ -267,13 +286,13 @@ def test_a_keepalive_of_none_or_of_hours_is_cut_to_azures(azure: RunningAzure) -
     def limit(local: object) -> list[float | None]:
         found = []
         for keepalive_s in (0, 65535):
-            session = Session(local._mqtt.cloud, connection, "peer")  # type: ignore[attr-defined]
+            session = Session(local.servers.mqtt.cloud, connection, "peer")  # type: ignore[attr-defined]
             session.feed(hello(azure, keepalive_s))
             found.append(session.idle_limit_s)
         return found
 
     connection, _ = plugged(azure)
-    assert azure.call(limit) == [1.5 * 1177, 1.5 * 1177]
+    assert azure.call(limit) == [1767.0, 1767.0]
 
 
 def test_tls_older_than_1_2_and_newer_is_not_spoken(azure: RunningAzure) -> None:

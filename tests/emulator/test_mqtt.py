@@ -144,14 +144,6 @@ def test_ping_and_unsubscribe_are_answered_and_disconnect_ends(azure: RunningAzu
         assert peer.is_closed_by_server()
 
 
-def test_a_twin_request_is_told_that_it_is_not_served(azure: RunningAzure) -> None:
-    with join_hub(azure, "dev-1", assigned(azure)) as peer:
-        peer.send(subscribe("$iothub/twin/res/#", qos=0))
-        assert peer.read() == (0x90, b"\0\1\0")
-        peer.send(publish("$iothub/twin/GET/?$rid=abc", qos=0))
-        assert peer.read_message() == ("$iothub/twin/res/501/?$rid=abc", b"")
-
-
 @pytest.mark.parametrize(
     "raw",
     [

@@ -166,3 +166,17 @@ def test_a_connect_that_is_not_ours_says_which_connack_it_gets(
     with pytest.raises(PacketError) as caught:
         read(raw)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("data", GOOD)
+def test_what_was_read_before_is_read_the_same_again(data: bytes) -> None:
+    assert read(data) == read(data)
+
+
+@pytest.mark.parametrize(
+    "data", [packet(0x40, b"\0\0"), packet(0x82, b"\0\1"), packet(0xC0, b"x")]
+)
+def test_what_was_refused_before_is_refused_again(data: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(PacketError):
+            read(data)

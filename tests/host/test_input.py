@@ -113,7 +113,7 @@ def test_an_interrupt_is_told_even_while_modules_load() -> None:
         "sys.meta_path.insert(0, Finder())\nmain()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (130, b"firstlight: interrupted\n")
+    assert (done.returncode, done.stderr.strip()) == (130, b"firstlight: interrupted")
 
 
 def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -6,13 +6,43 @@ file of its own, and does nothing but take the words apart and call.
 
 import sys
 from contextlib import suppress
+from importlib import import_module
+from typing import Any
 
 import click
 
 from ..errors import ToolError
 
+_VERBS = ("demo", "emulate", "enroll", "fault", "inject", "keys", "virtual")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
+
+class _NobodyReads(Exception):
+    """Standard output is a pipe whose other end is gone. (Click would end with 1 for EPIPE.)"""
+
+
+class _Verbs(click.Group):
+    """The verbs, each imported when it is called: most need libraries that the others do not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's form)
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        verb: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        return verb
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _NobodyReads from None
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99},
+)
 @click.version_option(package_name="firstlight")
 def firstlight() -> None:
     """From a bare ESP32 or RP2040 to its first telemetry in Azure IoT Hub.
@@ -20,6 +50,7 @@ def firstlight() -> None:
     \b
     Try it without a board or a cloud account:   firstlight demo
     A local Azure for your own tests:            firstlight emulate
+    What it is to do wrong:                      firstlight fault --help
     A device key from a group's key:             firstlight keys derive --help
     A board gets its firmware and identity:      firstlight inject --help
 
@@ -32,7 +63,6 @@ def firstlight() -> None:
 def main() -> None:
     """Run the command line and end the process."""
     try:
-        _add_verbs()
         code = firstlight.main(standalone_mode=False)
     except ToolError as error:
         code = _told(f"firstlight: {error}", error.exit_code)
@@ -41,24 +71,11 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = _told("firstlight: interrupted", 130)
-    except BrokenPipeError:  # as when the output goes to `head`
+    except _NobodyReads:  # as when the output goes to `head`
         code = _stdout_is_gone(141)
     except OSError as error:  # as when the disk is full
         code = _stdout_is_gone(_told(f"firstlight: {error}", 1))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _add_verbs() -> None:
-    """Half a second of imports, which Ctrl-C may interrupt as it may all that follows."""
-    from .demo import demo  # noqa: PLC0415
-    from .emulate import emulate  # noqa: PLC0415
-    from .enroll import enroll  # noqa: PLC0415
-    from .inject import inject  # noqa: PLC0415
-    from .keys import keys  # noqa: PLC0415
-    from .virtual import virtual  # noqa: PLC0415
-
-    for verb in (demo, emulate, enroll, inject, keys, virtual):
-        firstlight.add_command(verb)
 
 
 def _stdout_is_gone(code: int) -> int:

@@ -8,25 +8,35 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 Json = dict[str, Any]
 RandomBytes = Callable[[int], bytes]
+_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
 class Answer:
-    """status: HTTP's numbers; document: None for no body; note: what happened, for the log."""
+    """status: HTTP's numbers; document: None for no body; note: what happened, for the log.
+
+    raw: a body that is not JSON, instead of a document; content_type: its kind, JSON if None.
+    """
 
     status: int
     document: Any = None
     note: str = ""
     retry_after_s: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    content_type: str | None = None
 
     @property
     def body(self) -> bytes:
+        """What the answer carries: raw, or the document as JSON, or nothing."""
+        if self.raw is not None:
+            return self.raw
         if self.document is None:
             return b""
         return json.dumps(self.document, separators=(",", ":"), allow_nan=False).encode()
@@ -70,13 +80,30 @@ def parse_object(raw: bytes) -> Json:
     """A JSON object from a client's bytes; empty for a blank body. Raise Refusal 400 otherwise."""
     if not raw.strip():
         return {}
+    document = parse_json(raw)
+    if not isinstance(document, dict):
+        raise Refusal(400, 400000, "The body is not a JSON object.")
+    return document
+
+
+def parse_json(raw: bytes) -> Any:
+    """Any JSON from a client's bytes, its numbers finite, 64 levels at most; raise Refusal 400."""
     try:
         document = json.loads(raw, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError):
         raise Refusal(400, 400000, "The body is not JSON.") from None
-    if not isinstance(document, dict):
-        raise Refusal(400, 400000, "The body is not a JSON object.")
+    if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH and _is_deep(document):
+        raise Refusal(400, 400000, f"The body is deeper than {_MAX_DEPTH} levels.")
     return document
+
+
+def _is_deep(document: Any) -> bool:
+    """Whether it is too deep to be written again from wherever that will be."""
+    level: list[Any] = [[document]]
+    for _ in range(_MAX_DEPTH + 1):
+        values = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [value for some in values for value in some if isinstance(value, dict | list)]
+    return bool(level)
 
 
 def _number(text: str) -> float:
@@ -91,8 +118,12 @@ def _no_number(text: str) -> float:
 def timestamp(at: float) -> str:
     """Unix seconds as DPS writes them: UTC, seven digits of a second, Z."""
     ticks = round(at * 10_000_000)
-    whole = datetime.fromtimestamp(ticks // 10_000_000, timezone.utc)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ticks % 10_000_000:07d}Z"
+    return f"{_second(ticks // 10_000_000)}.{ticks % 10_000_000:07d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def guid(random_bytes: RandomBytes) -> str:

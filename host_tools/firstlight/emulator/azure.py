@@ -5,42 +5,41 @@ from a program without a loop (running_azure: a thread of its own), or as a comm
 """
 
 import asyncio
-import base64
-import errno
 import os
 import shutil
-import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from ..errors import ToolError
-from .answers import Json
-from .doors import Door, enter, rooms
-from .dps.api import POLICY, ServiceApi
+from ..errors import ToolError, UsageError
+from .answers import Json, Refusal
+from .dps.api import POLICY
 from .dps.records import Enrollment
-from .dps.service import ProvisioningService, Rules
-from .dps.store import Shelf, Store
-from .events import Emit, Event, event
-from .http.server import Backstage, HttpServer, wait_until
-from .hub.hub import Hub
-from .hub.telemetry import Message, Telemetry
-from .mqtt.roles import Cloud
-from .mqtt.server import Bounds, MqttServer
-from .root import Root, write_papers
+from .dps.store import Shelf
+from .events import Emit
+from .hub.telemetry import Message
+from .journal import remember
+from .keeper import Keeper
+from .keys import Keys, new_keys
+from .papers import write_papers
+from .reports import Reports
+from .root import Root, new_authority
+from .servers import Servers
+from .services import Services, Surroundings
 from .settings import DPS_NAME, Settings
-from .sntp import SntpServer
 
-_COMPLAIN_EVERY_S = 1.0
+_T = TypeVar("_T")
+_LOOK_EVERY_S = 0.05
 
 
 class LocalAzure:
     """A DPS, its hubs and their servers, in a running asyncio loop.
 
-    After start(): mqtt_port, https_port, sntp_port, root_pem (a path), root_der, id_scope,
-    connection_string (the service's: a secret). Raises UsageError for settings that cannot be.
+    After start(): mqtt_port, https_port, sntp_port, root_pem (a path), root_der, id_scope, group
+    (the enrollment group of the settings), connection_string (the service's: a secret). Raises
+    UsageError for settings that cannot be, and for a state file that is not one.
     """
 
     def __init__(
@@ -52,71 +51,79 @@ class LocalAzure:
         settings.check()
         self.settings = settings
         self.host = settings.host
-        self.id_scope = settings.id_scope or "0ne" + os.urandom(4).hex().upper()
-        self.mqtt_port = self.https_port = self.sntp_port = 0
         self.root_pem = Path()
-        self._on_event = on_event
-        self._clock = clock
-        self._key_b64 = base64.b64encode(os.urandom(64)).decode()
+        self.group: Enrollment | None = None
+        self.clock = clock
         self._temporary: Path | None = None
-        self._arrived = asyncio.Event()
-        self._complained: dict[str, float] = {}
-        self._build()
+        self._reports = reports = Reports(on_event, clock, settings.host)
+        self._keeper = Keeper(
+            settings.state, lambda why: reports.complain("state", self.host, why)
+        )
+        self._journal = self._keeper.journal
+        with self._keeper.loading():
+            self._build()
 
     def _build(self) -> None:
-        settings = self.settings
-        rules = Rules(
-            self.id_scope,
-            settings.polls_before_assigned,
-            settings.retry_after_s,
-            settings.registrations_per_minute,
-            settings.wrong_key_code,
-            settings.expired_code,
+        reports = self._reports
+        around = Surroundings(
+            self.clock, os.urandom, reports.emit, self._journal, self._service_names
         )
-        self.store = Store()
-        self.messages = Telemetry()
-        self.hubs = {name: Hub(name, self.messages) for name in settings.hubs}
-        self.dps = ProvisioningService(rules, self.store, self.hubs, os.urandom)
-        self.service = ServiceApi(self.store, self._key_b64, self._service_names, os.urandom)
-        self._root = Root()
+        self.services = services = Services(self.settings, around)
+        self.id_scope = services.id_scope
+        self.messages, self.hubs = services.telemetry, services.hubs
+        self.dps, self.store, self.service = services.dps, services.store, services.api
+        self._root = Root(remember(self._journal, "service", "root", new_authority))
         self.root_der = self._root.der
-        cloud = Cloud(self.dps, self.hubs, settings.auth_at, self._clock, self._emit)
-        bounds = Bounds(settings.connect_timeout_s, settings.packet_timeout_s)
-        self._mqtt = MqttServer(cloud, bounds)
-        backstage = Backstage(
-            api=self.service,
-            telemetry=self.messages,
-            wait=self.wait_for,
-            info=self.info,
-            clock=self._clock,
-            random_bytes=os.urandom,
-            emit=self._emit,
-            request_s=settings.packet_timeout_s,
-        )
-        self._http = HttpServer(backstage)
-        self._sntp = SntpServer(self._clock)
+        self.servers = Servers(self.settings, services, self._root, reports, self.info)
+
+    @property
+    def mqtt_port(self) -> int:
+        """Of DPS and every hub; 0 before the start."""
+        return self.servers.mqtt_port
+
+    @property
+    def https_port(self) -> int:
+        """Of every REST API, and MQTT over WebSocket; 0 before the start."""
+        return self.servers.https_port
+
+    @property
+    def sntp_port(self) -> int:
+        """Of the time, by UDP; 0 before the start."""
+        return self.servers.sntp_port
 
     @property
     def connection_string(self) -> str:
         """The service's, with the owner's policy. A secret."""
-        return (
-            f"HostName={self.service_address};"
-            f"SharedAccessKeyName={POLICY};SharedAccessKey={self._key_b64}"
-        )
+        return self.services.policies.connection_string(POLICY, self.service_address)
+
+    def hub_connection_string(self, hub: str, policy: str = "iothubowner") -> str:
+        """A hub's, with one of its policies: what its service SDKs take. A secret.
+
+        Raises KeyError for a hub or a policy that is not there.
+        """
+        policies = self.services.hub_policies[hub]
+        return policies.connection_string(policy, self._at_port(hub))
+
+    @property
+    def https_ports(self) -> list[int]:
+        """Every one, the first of which is https_port."""
+        return [self.https_port, *self.settings.more_https_ports]
 
     @property
     def service_address(self) -> str:
         """Host and port of the service API."""
-        host = "localhost" if self.host == "127.0.0.1" else self.host
-        return f"{host}:{self.https_port}"
+        return self._at_port(self.settings.dps_host())
 
     async def start(self) -> None:
         """Listen on every port; raise ToolError if one cannot be had, and leave nothing open."""
-        context = self._root.context(self.settings.certificate_names())
-        asyncio.get_running_loop().set_exception_handler(self._on_trouble)
+        asyncio.get_running_loop().set_exception_handler(self._reports.on_trouble)
         try:
-            await self._listen(context)
+            self._make_group()
+            await self.servers.start()
             self._write_papers()
+            self._journal.commit()
+            self._keeper.start()
+            self.dps.resume(self.clock())
         except OSError as error:
             await self.stop()
             why = error.strerror or str(error)
@@ -127,9 +134,8 @@ class LocalAzure:
 
     async def stop(self) -> None:
         """Close every port and connection, and remove what was temporary."""
-        await self._mqtt.stop()
-        await self._http.stop()
-        self._sntp.stop()
+        await self.servers.stop()
+        self._keeper.stop()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -138,15 +144,22 @@ class LocalAzure:
         return {
             "id_scope": self.id_scope,
             "host": self.host,
+            "dps_host": self.settings.dps_host(),
             "mqtt_port": self.mqtt_port,
             "https_port": self.https_port,
+            "https_ports": self.https_ports,
             "sntp_port": self.sntp_port,
             "hubs": list(self.hubs),
+            "addresses": self.settings.directory(),
             "received": self.messages.received,
             "dropped": self.messages.dropped,
-            "connections": len(self._mqtt.connections),
+            "connections": len(self.connections()),
             "root_pem": str(self.root_pem),
         }
+
+    def connections(self) -> list[Json]:
+        """Who is connected over MQTT or WebSocket, and over which."""
+        return self.servers.connections()
 
     def enroll_group(self, group_id: str, document: Json | None = None) -> Enrollment:
         """Create or replace an enrollment group; keys are generated if the document has none."""
@@ -156,9 +169,29 @@ class LocalAzure:
         """Create or replace an individual enrollment."""
         return self._enroll(self.store.individuals, registration_id, document)
 
+    def create_device(self, device_id: str, hub: str | None = None) -> Keys:
+        """Create a device at a hub, by default the first, without DPS; its keys.
+
+        Raises Refusal for an id that cannot be; a device that is there gets new keys.
+        """
+        keys = new_keys(os.urandom)
+        self.hubs[hub or next(iter(self.hubs))].put_device(device_id, keys, self.clock())
+        return keys
+
     def telemetry(self, device_id: str | None = None) -> list[Message]:
         """What the hubs received and still keep, oldest first."""
         return self.messages.select(device_id=device_id)
+
+    def commit(self) -> None:
+        """Keep what was done so far, if there is a state file; raise OSError."""
+        self._journal.commit()
+
+    async def wait_for(self, wait_s: float, look: Callable[[], _T]) -> _T:
+        """What look() gives once that is something, or after wait_s, whatever it is.
+
+        It looks whenever something happened, and now and then, for not all is an event.
+        """
+        return await self._reports.arrivals.wait_for(wait_s, look, _LOOK_EVERY_S)
 
     async def wait_for_telemetry(
         self, count: int, device_id: str | None = None, timeout_s: float = 10.0
@@ -169,72 +202,37 @@ class LocalAzure:
             found = self.telemetry(device_id)
             return found if len(found) >= count else []
 
-        found = await self.wait_for(timeout_s, enough)
+        found = await self._reports.arrivals.wait_for(timeout_s, enough)
         if len(found) < count:
             got = len(self.telemetry(device_id))
             raise TimeoutError(f"{got} of {count} messages came in {timeout_s:g} s")
         return found
 
-    async def wait_for(self, wait_s: float, look: Callable[[], list[Message]]) -> list[Message]:
-        """What look() gives once it is not empty, or after wait_s seconds."""
-        deadline = asyncio.get_running_loop().time() + wait_s
-        while not (found := look()):
-            if not await wait_until(self._arrived, deadline):
-                break
-        return found
+    def _at_port(self, name: str) -> str:
+        # Without 443: the Node service SDKs take HostName as a plain name.
+        return name if 443 in self.https_ports else f"{name}:{self.https_port}"
 
     def _enroll(self, shelf: Shelf, id: str, document: Json | None) -> Enrollment:
-        return self.service.put(shelf, id, document or {}, self._clock())
+        return self.service.put(shelf, id, document or {}, self.clock())
 
-    def _emit(self, event: Event) -> None:
-        if "sequence" in event:
-            # Wake whoever waits; the next to wait gets an event of its own.
-            self._arrived.set()
-            self._arrived = asyncio.Event()
-        self._on_event(event)
-
-    async def _listen(self, context: ssl.SSLContext) -> None:
-        host, mqtt, https = self.host, self.settings.mqtt_port, self.settings.https_port
-        sntp = self.settings.sntp_port
-        most, most_https = rooms(self.settings.max_connections)
-        full = "refused: too many connections"
-        door = Door(most, lambda peer: self._complain("mqtt", peer, full))
-        opened = enter(door, (host, mqtt), context, self._mqtt.start)
-        self.mqtt_port = await _port("MQTT", host, mqtt, opened)
-        door = Door(most_https, lambda peer: self._complain("http", peer, full))
-        opened = enter(door, (host, https), context, self._http.start)
-        self.https_port = await _port("HTTPS", host, https, opened)
-        self.sntp_port = await _port("SNTP", host, sntp, self._sntp.start(host, sntp))
-
-    def _on_trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        # asyncio's own report would go to stderr, and may show what it was handling.
-        error = context.get("exception")
-        why = error.strerror if isinstance(error, OSError) and error.strerror else ""
-        self._complain("azure", self.host, f"unexpected {type(error).__name__} {why}".rstrip())
-
-    def _complain(self, part: str, id: str, what: str) -> None:
-        """Emit an event, but not again and again."""
-        now = time.monotonic()
-        if now - self._complained.get(part, float("-inf")) >= _COMPLAIN_EVERY_S:
-            self._complained[part] = now
-            self._emit(event(self._clock(), part, id, what))
+    def _make_group(self) -> None:
+        name = self.settings.group
+        if name is None:
+            return
+        try:
+            self.group = self.store.groups.get(name.lower()) or self.enroll_group(name)
+        except Refusal as refusal:
+            raise UsageError(f"the group {name[:80]!r} cannot be made: {refusal}") from None
 
     def _write_papers(self) -> None:
         folder = self.settings.folder
         if folder is None:
             folder = self._temporary = Path(tempfile.mkdtemp(prefix="firstlight-"))
-        self.root_pem = write_papers(folder, self._root, self.connection_string)
+        group_key = self.group.keys.primary_b64 if self.group else None
+        secrets = {"connection-string.txt": self.connection_string, "group.key": group_key}
+        secrets |= {f"hub-{name}.txt": self.hub_connection_string(name) for name in self.hubs}
+        self.root_pem = write_papers(folder, self._root.pem, self.info(), secrets)
 
     def _service_names(self) -> frozenset[str]:
         names = (*self.settings.certificate_names(), DPS_NAME)
-        return frozenset(names) | {f"{name}:{self.https_port}" for name in names}
-
-
-async def _port(what: str, host: str, port: int, listening: Awaitable[int]) -> int:
-    try:
-        return await listening
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno == errno.EADDRINUSE:
-            reason = "another program has it; stop that one, or choose another port"
-        raise ToolError(f"cannot serve {what} on {host}:{port}: {reason}") from None
+        return frozenset(names) | {f"{n}:{port}" for n in names for port in self.https_ports}

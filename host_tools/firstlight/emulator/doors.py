@@ -2,45 +2,63 @@
 
 import resource
 import socket
-import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 _OWN_FILES = 64  # what the process needs besides connections
-_MAX_HTTPS = 256
-_Start = Callable[[socket.socket, ssl.SSLContext], Awaitable[int]]
+_MAX_HTTPS = 2048  # MQTT over WebSocket among them
+_BACKLOG = 100
+
+
+class Room:
+    """How many more connections there is room for, at all the doors that share it."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
 
 
 class Door(socket.socket):
-    """A listening socket that lets in so many at once, counted from accept to the last close."""
+    """A listening socket that lets in so many at once, counted from accept to the last close.
 
-    def __init__(self, room: int, turned_away: Callable[[str], None]) -> None:
+    Raises OSError if the address cannot be had; port 0 is any free one.
+    """
+
+    def __init__(
+        self, room: Room, turned_away: Callable[[str], None], address: tuple[str, int]
+    ) -> None:
         super().__init__(socket.AF_INET, socket.SOCK_STREAM)
         self._turned_away = turned_away
-        self.room = room
+        self._room = room
+        try:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.bind(address)
+            self.listen(_BACKLOG)
+        except OSError:
+            self.close()
+            raise
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection; raise ConnectionAbortedError when it is turned away."""
         plain, address = super().accept()
-        if self.room <= 0:
+        if self._room.left <= 0:
             plain.close()
             self._turned_away(f"{address[0]}:{address[1]}")
             raise ConnectionAbortedError
-        return _Guest(plain.detach(), self), address
+        return _Guest(plain.detach(), self._room), address
 
 
 class _Guest(socket.socket):
     """A connection, which gives its place back."""
 
-    def __init__(self, descriptor: int, door: Door) -> None:
+    def __init__(self, descriptor: int, room: Room) -> None:
         super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
-        self._door = door
-        door.room -= 1
+        self._room = room
+        room.left -= 1
 
     def close(self) -> None:
         """Close; the first time makes room."""
         if self.fileno() >= 0:
-            self._door.room += 1
+            self._room.left += 1
         super().close()
 
 
@@ -58,18 +76,5 @@ def rooms(wanted: int) -> tuple[int, int]:
     if soft == resource.RLIM_INFINITY:
         return wanted, https
     left = max(soft - _OWN_FILES, 2)
-    https = min(https, left // 2)
+    https = min(https, max(left // 8, 1))
     return min(wanted, left - https), https
-
-
-async def enter(
-    door: Door, address: tuple[str, int], context: ssl.SSLContext, start: _Start
-) -> int:
-    """Start a server at a door; return the port. Raise OSError if it cannot be had."""
-    try:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
-        return await start(door, context)
-    except OSError:
-        door.close()
-        raise

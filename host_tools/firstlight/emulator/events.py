@@ -33,4 +33,7 @@ def json_line(event: Event) -> str:
 
 
 def _printable(text: str, longest: int) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:longest])
+    text = text[:longest]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "?" for c in text)

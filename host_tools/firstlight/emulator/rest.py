@@ -5,7 +5,7 @@ No I/O: HTTP itself is http's.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +26,18 @@ class Call:
 
 
 def check_match(if_match: str | None, etag: str | None) -> None:
-    """If-Match against what is there (None: nothing); raise Refusal 412."""
-    if if_match is None or (if_match.strip() == "*" and etag is not None):
+    """If-Match against what is there (None: nothing); raise Refusal 412.
+
+    Quotes may be missing, and SDKs put them around * as well.
+    """
+    if if_match is None:
         return
-    if etag is None or if_match.strip().strip('"') != etag:
+    wanted = if_match.strip().removeprefix("W/").strip('"')
+    if etag is None or wanted not in (etag, "*"):
         raise Refusal(412, 409203, "Precondition failed.")
 
 
-def page(call: Call, items: list[tuple[str, Json]]) -> Answer:
+def page(call: Call, items: list[tuple[str, Any]]) -> Answer:
     """One page of a query, in order of id. The query's text is ignored, as at Azure (CS#794)."""
     after = _continuation(call.headers.get("x-ms-continuation", ""))
     size = _page_size(call.headers.get("x-ms-max-item-count"))
@@ -58,3 +62,20 @@ def _continuation(text: str) -> str:
         return base64.b64decode(text, validate=True).decode()
     except (ValueError, binascii.Error):
         raise Refusal(400, 400000, "Invalid x-ms-continuation.") from None
+
+
+def page_of(
+    call: Call, after: Callable[[str, int], list[str]], show: Callable[[str], Json], kind: str
+) -> Answer:
+    """One page of what may be long, with DPS's headers. after: up to so many ids after another.
+
+    kind: x-ms-item-type. The query's text is ignored, as at Azure (CS#794).
+    """
+    start = _continuation(call.headers.get("x-ms-continuation", ""))
+    size = _page_size(call.headers.get("x-ms-max-item-count"))
+    ids = after(start, size + 1)
+    headers = {"x-ms-item-type": kind, "x-ms-max-item-count": str(size)}
+    if len(ids) > size:
+        del ids[size:]
+        headers["x-ms-continuation"] = base64.b64encode(ids[-1].encode()).decode()
+    return Answer(200, [show(id) for id in ids], f"{len(ids)} listed", headers=headers)

@@ -6,16 +6,21 @@ Every call is carried out in that thread, so nothing of the services is ever tou
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from .. import keys
+from . import names
 from .answers import Json
 from .azure import LocalAzure
+from .device import DeviceHandle
 from .dps.records import Enrollment
 from .events import Emit, Event
+from .faults.specs import parse, parse_text
 from .hub.telemetry import Message
+from .keys import Keys
 from .settings import Settings
 
 _T = TypeVar("_T")
@@ -34,7 +39,7 @@ class RunningAzure:
         stop: asyncio.Event,
         log: deque[Event],
     ) -> None:
-        self._azure = azure
+        self.local = self._azure = azure
         self._loop = loop
         self._stop = stop
         self._log = log
@@ -46,6 +51,7 @@ class RunningAzure:
         self.root_der = azure.root_der
         self.id_scope = azure.id_scope
         self.connection_string = azure.connection_string
+        self.group = azure.group
 
     @property
     def log(self) -> list[Event]:
@@ -64,6 +70,58 @@ class RunningAzure:
         """Create or replace an individual enrollment; its keys are in the result's `keys`."""
         return self.call(lambda azure: azure.enroll_device(registration_id, document))
 
+    def create_device(self, device_id: str, hub: str | None = None) -> Keys:
+        """Create a device at a hub, by default the first, without DPS; its keys."""
+        return self.call(lambda azure: azure.create_device(device_id, hub))
+
+    def device_key(self, registration_id: str, group: Enrollment | None = None) -> str:
+        """The primary key of a device of a group, base64; group: by default the settings'."""
+        found = group or self.group
+        if found is None:
+            raise ValueError("there is no group: enroll one, or name it in the settings")
+        return keys.derive(found.keys.primary_b64, registration_id)
+
+    def device(self, id: str, hub: str | None = None) -> DeviceHandle:
+        """A handle on a device: its twin, messages and methods, its telemetry, its connection."""
+        return DeviceHandle(self, id, hub)
+
+    def hub_connection_string(self, hub: str | None = None, policy: str = "iothubowner") -> str:
+        """A hub's, by default the first one's: what its service SDKs take. A secret."""
+        return self.call(
+            lambda azure: azure.hub_connection_string(hub or next(iter(azure.hubs)), policy)
+        )
+
+    def redirected(self) -> Any:
+        """A context in which this process finds every name here, whatever the port (names.py)."""
+        return names.redirected(names.table(self.call(lambda azure: azure.info())))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that make other programs trust the root: curl, requests, Node, OpenSSL."""
+        variables = (
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+        )
+        return dict.fromkeys(variables, str(self.root_pem))
+
+    def add_fault(self, words: str | None = None, **fields: Any) -> Json:
+        """Let something go wrong: add_fault("poll refuse times=2"), or at="poll", do="refuse"...
+
+        Returns the fault with its id. Raises BadFault, a ValueError, for one that cannot be.
+        """
+        fault = parse(fields) if words is None else parse_text(words)
+        return self.call(lambda azure: azure.services.faults.add(fault))
+
+    def faults(self) -> list[Json]:
+        """Every fault that was not cleared, with its counts of `matches` and `hits`."""
+        return self.call(lambda azure: azure.services.faults.all())
+
+    def clear_faults(self, id: str | None = None) -> bool:
+        """Take away one fault, or all; whether there was one."""
+        return self.call(lambda azure: azure.services.faults.clear(id))
+
     def telemetry(self, device_id: str | None = None) -> list[Message]:
         """What the hubs received and still keep, oldest first."""
         return self.call(lambda azure: azure.telemetry(device_id))
@@ -73,15 +131,29 @@ class RunningAzure:
     ) -> list[Message]:
         """Wait for so many messages; raise TimeoutError."""
         steps = self._azure.wait_for_telemetry(count, device_id, timeout_s)
-        return asyncio.run_coroutine_threadsafe(steps, self._loop).result(timeout_s + _CALL_S)
+        return self.wait(steps, timeout_s)
 
     def call(self, do: Callable[[LocalAzure], _T]) -> _T:
-        """Do something to the LocalAzure in its own thread; give back what it gives."""
+        """Do something to the LocalAzure in its own thread; give back what it gives.
+
+        What was done is kept before this returns; raise OSError if that cannot be.
+        """
 
         async def step() -> _T:
-            return do(self._azure)
+            done = do(self._azure)
+            self._azure.commit()
+            return done
 
-        return asyncio.run_coroutine_threadsafe(step(), self._loop).result(_CALL_S)
+        return self.wait(step(), 0.0)
+
+    def wait(self, steps: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
+        """Run steps in the LocalAzure's own thread; give back what they give."""
+        running = asyncio.run_coroutine_threadsafe(steps, self._loop)
+        return running.result(timeout_s + _CALL_S)
+
+    def wait_for(self, look: Callable[[LocalAzure], _T], timeout_s: float = 10.0) -> _T:
+        """What look() gives once that is something, or after timeout_s, whatever it is."""
+        return self.wait(self._azure.wait_for(timeout_s, lambda: look(self._azure)), timeout_s)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The body of `firstlight emulate`: run a local Azure until it is told to stop.
 
-Prints only through `say`, and never a secret: those are in a file for their owner alone.
+Prints only through `say`. The one secret that it shows is the key of the group that it makes, and
+only to people, not in JSON: that key opens nothing but this emulator, on this machine, and one who
+tries a device by hand needs it. Every other secret is in a file for its owner alone.
 """
 
 import asyncio
@@ -10,7 +12,8 @@ from collections.abc import Callable
 
 from . import events
 from .azure import LocalAzure
-from .settings import Settings
+from .recipes import recipes
+from .settings import DPS_NAME, Settings
 
 
 async def serve(settings: Settings, say: Callable[[str], None], json_lines: bool = False) -> None:
@@ -48,16 +51,42 @@ async def serve(settings: Settings, say: Callable[[str], None], json_lines: bool
 
 
 def _banner(azure: LocalAzure, json_lines: bool) -> list[str]:
+    folder = azure.root_pem.parent
     if json_lines:
         start = {"at": time.time(), "part": "azure", "id": azure.host, "what": "ready"}
-        return [events.json_line(start | azure.info())]
-    return [
+        files = {"folder": str(folder)}
+        if azure.group is not None:
+            files |= {"group": azure.group.id, "group_key": str(folder / "group.key")}
+        return [events.json_line(start | azure.info() | files)]
+    lines = [
         f"local Azure on {azure.host}",
         f"  id scope           {azure.id_scope}",
         f"  DPS and hubs       {azure.host}:{azure.mqtt_port} (MQTT over TLS)",
-        f"  hubs               {', '.join(azure.hubs)}",
-        f"  service API        https://{azure.service_address}",
+        f"  hubs               {', '.join(_hubs(azure))}",
+        *(
+            f"  {title:<18} https://{azure.settings.dps_host()}:{port}"
+            for title, port in _ports(azure)
+        ),
         f"  time (SNTP)        {azure.host}:{azure.sntp_port}",
         f"  root certificate   {azure.root_pem}",
-        f"  connection string  in {azure.root_pem.with_name('connection-string.txt')}",
+        f"  connection strings {folder}/connection-string.txt, {folder}/hub-NAME.txt",
     ]
+    if azure.group is None:
+        return lines
+    lines.append(f"  group {azure.group.id + ',':<12} key {azure.group.keys.primary_b64}")
+    for title, commands in recipes(azure.info(), str(folder), DPS_NAME).items():
+        lines += ["", f"# {title}:", *commands]
+    return [*lines, ""]
+
+
+def _hubs(azure: LocalAzure) -> list[str]:
+    places = {hub: azure.settings.address_of(hub) for hub in azure.hubs}
+    return [
+        hub if address in (hub, azure.host) else f"{hub} at {address}"
+        for hub, address in places.items()
+    ]
+
+
+def _ports(azure: LocalAzure) -> list[tuple[str, int]]:
+    first, *more = azure.https_ports
+    return [("REST, and wss", first), *(("", port) for port in more)]

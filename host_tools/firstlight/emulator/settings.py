@@ -4,10 +4,15 @@ Values and their check; no I/O.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ..errors import UsageError
+from .dps.rules import Rules
+from .faults.specs import BadFault, parse_text
+from .hub.rules import HubRules
+from .mqtt.rules import ConnectionRules
 
 DPS_NAME = "global.azure-devices-provisioning.net"
 
@@ -22,9 +27,17 @@ class Settings:
     """How a local Azure is laid out and behaves. A port of 0 means any free one.
 
     host: the loopback address to bind; id_scope: made at random if None; hubs: host names, which
-    devices are assigned to and connect to; folder: where root.pem and connection-string.txt are
-    written, or None for a temporary one; auth_at: register (as Azure) or connect (protocol.md
-    2.7); max_connections: fewer if the system does not let us open so many files.
+    devices are assigned to and connect to; addresses: those of hubs that are not at `host` (a hub
+    whose name is a loopback address is there by itself); more_https_ports: beside https_port;
+    group: an enrollment group to make at the start; folder: where root.pem, the connection
+    strings and the group's key are written, or None for a temporary one; state: the file that
+    outlives us, or None; auth_at: register (as Azure) or connect (protocol.md 2.7);
+    webhook_timeout_s, webhook_roots: how long a custom allocation may take, and a PEM file of the
+    roots that its https may have beside the system's; max_connections: fewer if the system does
+    not let us open so many files; names: what DPS is called and the certificate is for, beside the
+    usual; hub_rules: how every hub behaves; connection_rules: how MQTT connections to DPS do;
+    faults: what goes wrong from the start on, each as faults/specs.py reads it. The others are
+    DPS's behaviour: see Rules in dps/rules.py, which has them under the same names.
     """
 
     host: str = "127.0.0.1"
@@ -33,23 +46,47 @@ class Settings:
     sntp_port: int = 0
     id_scope: str | None = None
     hubs: tuple[str, ...] = ("localhost",)
-    polls_before_assigned: int = 1
-    retry_after_s: int = 3
-    registrations_per_minute: int | None = 1000
-    auth_at: str = "register"
-    wrong_key_code: int = 401000
-    expired_code: int = 401002
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    more_https_ports: tuple[int, ...] = ()
+    group: str | None = None
     folder: Path | None = None
+    state: Path | None = None
     connect_timeout_s: float = 10.0
     packet_timeout_s: float = 30.0
     max_connections: int = 20_000
     names: tuple[str, ...] = field(default=())
+    hub_rules: HubRules = field(default_factory=HubRules)
+    connection_rules: ConnectionRules = field(default_factory=ConnectionRules)
+    faults: tuple[str, ...] = ()
+    auth_at: str = "register"
+    polls_before_assigned: int = 1
+    retry_after_s: int = 3
+    registrations_per_minute: int | None = 1000
+    polls_per_10_s: int | None = 5
+    operations_per_minute: int | None = 1000
+    webhook_timeout_s: float = 10.0
+    webhook_roots: Path | None = None
+    wrong_key_code: int = 401000
+    expired_code: int = 401002
+    wrong_key_code_https: int = 401002
+    expired_code_https: int = 401002
+    mismatch_code: int = 400000
+    unknown_enrollment: str = "auto"
+    derive_from: str = "lower"
+    scope_case: bool = False
+    sr_case: bool = False
+    max_token_s: int | None = None
+    unknown_version: bool = False
+    put_over: bool = False
+    never_substatus: str = "keep"
+    reset_on_same_hub: bool = False
+    keep_created: bool = False
+    latencies_ms: Mapping[str, float] = field(default_factory=dict)
+    device_latencies_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise UsageError naming the first setting that cannot be."""
-        for name in ("mqtt_port", "https_port", "sntp_port"):
-            if not 0 <= getattr(self, name) <= 65535:
-                raise UsageError(f"{name.replace('_', ' ')} must be from 0 to 65535")
+        self._check_ports()
         if self.id_scope is not None and not _ID_SCOPE.fullmatch(self.id_scope):
             raise UsageError("an id scope is 0ne and eight hexadecimal digits, as 0ne00111111")
         self._check_names()
@@ -59,15 +96,54 @@ class Settings:
             raise UsageError("polls before an assignment must be from 0 to 1000")
         if not 0 <= self.retry_after_s <= 3600:
             raise UsageError("retry-after must be from 0 to 3600 seconds")
-        if min(self.connect_timeout_s, self.packet_timeout_s, self.max_connections) <= 0:
+        self.hub_rules.check()
+        self.connection_rules.check()
+        self._check_faults()
+        self._check_tables()
+        self.rules("0ne00000000").check()
+        if not all(0 < bound < float("inf") for bound in self._bounds()):
             raise UsageError("the bounds on connections must be above 0")
+        if not 0 < self.webhook_timeout_s < float("inf"):
+            raise UsageError("a webhook must be given some time")
+
+    def _bounds(self) -> tuple[float, ...]:
+        return self.connect_timeout_s, self.packet_timeout_s, self.max_connections
+
+    def _check_tables(self) -> None:
+        tables = (self.latencies_ms, *self.device_latencies_ms.values())
+        if not all(isinstance(table, Mapping) for table in tables) or not all(
+            isinstance(value, int | float) for table in tables for value in table.values()
+        ):
+            raise UsageError("latencies are numbers of milliseconds, by a hub's name")
+
+    def rules(self, id_scope: str) -> Rules:
+        """DPS's rules: what these settings have under the same names."""
+        names = [rule.name for rule in fields(Rules) if rule.name != "id_scope"]
+        return Rules(id_scope, **{name: getattr(self, name) for name in names})
+
+    def _check_faults(self) -> None:
+        for text in self.faults:
+            try:
+                parse_text(text)
+            except BadFault as bad:
+                raise UsageError(f"the fault {text[:80]!r}: {bad}") from None
+
+    def _check_ports(self) -> None:
+        for name in ("mqtt_port", "https_port", "sntp_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise UsageError(f"{name.replace('_', ' ')} must be from 0 to 65535")
+        if not all(1 <= port <= 65535 for port in self.more_https_ports):
+            raise UsageError("a further https port must be from 1 to 65535")
 
     def _check_names(self) -> None:
-        if not _LOOPBACK.fullmatch(self.host):
-            raise UsageError(
-                f"the host {self.host!r} is not a loopback address, as 127.0.0.1: telemetry is "
-                "shown without a token, so nobody but this machine may ask"
-            )
+        for address in (self.host, *self.addresses.values()):
+            if not _LOOPBACK.fullmatch(address):
+                raise UsageError(
+                    f"the host {address!r} is not a loopback address, as 127.0.0.1: telemetry is "
+                    "shown without a token, so nobody but this machine may ask"
+                )
+        if not set(self.addresses) <= set(self.hubs):
+            raise UsageError("an address was given for a hub that is not there")
         if not self.hubs or len(set(self.hubs)) != len(self.hubs) or len(self.hubs) > 50:
             raise UsageError("there must be from 1 to 50 hubs, each named once")
         for name in (*self.hubs, *self.names):
@@ -76,5 +152,33 @@ class Settings:
 
     def certificate_names(self) -> tuple[str, ...]:
         """Every name the server's certificate is for; names: more than the hubs and DPS's own."""
-        usual = ("localhost", "127.0.0.1", self.host, DPS_NAME)
+        usual = ("localhost", "127.0.0.1", *self.listening(), DPS_NAME)
         return tuple(dict.fromkeys(usual + self.hubs + self.names))
+
+    def dps_host(self) -> str:
+        """The name by which DPS is reached on this machine without further ado."""
+        return "localhost" if self.host == "127.0.0.1" else self.host
+
+    def dps_names(self) -> frozenset[str]:
+        """Every name that DPS goes by."""
+        return frozenset(("localhost", "127.0.0.1", self.host, DPS_NAME, *self.names))
+
+    def address_of(self, hub: str) -> str:
+        """Where a hub is: the address it was given, or that it is named after, or DPS's own."""
+        own = hub if hub != "localhost" and _LOOPBACK.fullmatch(hub) else self.host
+        return self.addresses.get(hub, own)
+
+    def listening(self) -> tuple[str, ...]:
+        """Every address to listen at, each once; DPS's own is the first."""
+        every = (self.host, *map(self.address_of, self.hubs))
+        return tuple(dict.fromkeys(map(_numeric, every)))
+
+    def directory(self) -> dict[str, str]:
+        """Every name and its address, DPS's own among them."""
+        found = dict.fromkeys((DPS_NAME, self.dps_host(), *self.names), self.host)
+        found |= {hub: self.address_of(hub) for hub in self.hubs}
+        return {name: _numeric(address) for name, address in found.items()}
+
+
+def _numeric(address: str) -> str:
+    return "127.0.0.1" if address == "localhost" else address

@@ -1,70 +1,107 @@
-"""Enrollments and registrations: what DPS knows, from and to the service's JSON.
+"""Enrollments, registrations and operations: what DPS knows, as JSON for clients and a journal.
 
-Values without I/O. A key leaves only through `attestation_mechanism`; no other JSON, text or repr
-holds one. Field names and rules: protocol.md 2.3 and 7 (deviceprovisioningservices, service.json).
+Values without I/O. A key leaves only through `attestation_mechanism` and `record`; no other JSON,
+text or repr holds one. Field names: protocol.md 2.3 and 7 (deviceprovisioningservices,
+service.json and device.json).
 """
 
-import base64
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..answers import Json, RandomBytes, Refusal, etag, timestamp
-from ..keys import Keys, check_key
+from ..answers import Json, timestamp
+from ..keys import Keys
+from .attestation import Attestation, SymmetricKey, restored
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]")
-_HUB = re.compile(r"[A-Za-z0-9.:-]{1,253}")
-_DEVICE = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
-_POLICIES = ("hashed", "geoLatency", "static")
-_MAX_HUBS = 50
-# Kept and shown as they came, once known to be objects.
-_KEPT = ("initialTwin", "capabilities", "optionalDeviceInformation")
+
+@dataclass(frozen=True)
+class Reprovisioning:
+    """reprovisionPolicy. update: whether the hub may change; migrate: whether the data goes along.
+
+    (True, True): re-provision and migrate data; (True, False): and reset to the initial
+    configuration; (False, either): never re-provision.
+    """
+
+    update: bool
+    migrate: bool
 
 
 @dataclass(frozen=True)
 class Enrollment:
-    """What an individual enrollment and a group have in common. Times are Unix seconds."""
+    """What an individual enrollment and a group have in common. Times are Unix seconds.
+
+    reprovisioning: None if the enrollment says nothing. kept: what is shown as it came.
+    """
 
     id: str
-    keys: Keys
+    attestation: Attestation = field(repr=False)
     enabled: bool
     iot_hubs: tuple[str, ...]
     allocation_policy: str
-    update_hub_assignment: bool
-    migrate_device_data: bool
+    reprovisioning: Reprovisioning | None
     etag: str
     created_at: float
     updated_at: float
-    kept: Json
+    kept: Json = field(repr=False)
     device_id: str | None = None
 
     id_field = ""
 
+    @property
+    def keys(self) -> Keys:
+        """The pair of a symmetric key enrollment; raise LookupError for another."""
+        if not isinstance(self.attestation, SymmetricKey):
+            raise LookupError(f"{self.id} has no symmetric keys")
+        return self.attestation.keys
+
+    @property
+    def initial_twin(self) -> Json | None:
+        """{"tags": {}, "properties": {"desired": {}}}, either part or both; None for none."""
+        twin: Json | None = self.kept.get("initialTwin")
+        return twin
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether its devices are IoT Edge ones."""
+        return bool(self.kept.get("capabilities", {}).get("iotEdge"))
+
+    @property
+    def webhook_url(self) -> str:
+        """Whom custom allocation asks; its query may hold a key. Empty for none."""
+        return str(self.kept.get("customAllocationDefinition", {}).get("webhookUrl", ""))
+
     def attestation_mechanism(self) -> Json:
-        """The answer of POST .../attestationmechanism: the one place that shows keys."""
-        pair = {"primaryKey": self.keys.primary_b64, "secondaryKey": self.keys.secondary_b64}
-        return {"type": "symmetricKey", "symmetricKey": pair}
+        """The answer of POST .../attestationmechanism: the one call that shows keys."""
+        return self.attestation.mechanism()
 
     def document(self) -> Json:
         """The enrollment as GET shows it: no keys."""
+        return self._document(self.attestation.shown(), shown_kept(self.kept))
+
+    def record(self) -> Json:
+        """All of it, for the journal; read back by `restored_enrollment`."""
+        document = self._document(self.attestation.record(), self.kept)
+        return document | {"createdAt": self.created_at, "updatedAt": self.updated_at}
+
+    def _document(self, attestation: Json, kept: Json) -> Json:
         document: Json = {
             self.id_field: self.id,
-            "attestation": {"type": "symmetricKey"},
+            "attestation": attestation,
             "provisioningStatus": "enabled" if self.enabled else "disabled",
-            "reprovisionPolicy": {
-                "updateHubAssignment": self.update_hub_assignment,
-                "migrateDeviceData": self.migrate_device_data,
-            },
             "allocationPolicy": self.allocation_policy,
             "etag": self.etag,
             "createdDateTimeUtc": timestamp(self.created_at),
             "lastUpdatedDateTimeUtc": timestamp(self.updated_at),
         }
+        if self.reprovisioning is not None:
+            document["reprovisionPolicy"] = {
+                "updateHubAssignment": self.reprovisioning.update,
+                "migrateDeviceData": self.reprovisioning.migrate,
+            }
         if self.iot_hubs:
             document["iotHubs"] = list(self.iot_hubs)
         if self.device_id is not None:
             document["deviceId"] = self.device_id
-        return document | self.kept
+        return document | kept
 
 
 class IndividualEnrollment(Enrollment):
@@ -79,9 +116,51 @@ class EnrollmentGroup(Enrollment):
     id_field = "enrollmentGroupId"
 
 
-@dataclass(frozen=True)
+def shown_kept(kept: Json) -> Json:
+    """What is kept, without the webhook's key: DPS shows the URL up to its query, and `?****`."""
+    custom = kept.get("customAllocationDefinition")
+    if not custom:
+        return kept
+    return kept | {"customAllocationDefinition": custom | {"webhookUrl": masked(custom)}}
+
+
+def masked(custom: Json) -> str:
+    """customAllocationDefinition's webhookUrl as it may be shown."""
+    base, mark, _ = str(custom["webhookUrl"]).partition("?")
+    return f"{base}?****" if mark else base
+
+
+def restored_enrollment(kind: type[Enrollment], record: Json) -> Enrollment:
+    """What `record` wrote."""
+    own = {
+        kind.id_field, "attestation", "provisioningStatus", "allocationPolicy", "etag", "iotHubs",
+        "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "reprovisionPolicy", "deviceId",
+        "createdAt", "updatedAt",
+    }  # fmt: skip
+    policy = record.get("reprovisionPolicy")
+    return kind(
+        id=record[kind.id_field],
+        attestation=restored(record["attestation"]),
+        enabled=record["provisioningStatus"] == "enabled",
+        iot_hubs=tuple(record.get("iotHubs", ())),
+        allocation_policy=record["allocationPolicy"],
+        reprovisioning=policy
+        and Reprovisioning(policy["updateHubAssignment"], policy["migrateDeviceData"]),
+        etag=record["etag"],
+        created_at=record["createdAt"],
+        updated_at=record["updatedAt"],
+        kept={name: value for name, value in record.items() if name not in own},
+        device_id=record.get("deviceId"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
-    """What became of a registration. group_id: None for an individual enrollment."""
+    """What became of a registration. group_id: None for an individual enrollment.
+
+    hub, device_id, substatus: of the present assignment, also while another is being made, and
+    after that failed. proof: the node that names the attestation; payload: the webhook's.
+    """
 
     registration_id: str
     status: str
@@ -94,128 +173,75 @@ class Registration:
     substatus: str | None = None
     error_code: int | None = None
     error_message: str | None = None
+    payload: Json | None = None
+    proof: Json = field(default_factory=dict)
 
     def document(self) -> Json:
-        """The registrationState of protocol.md 2.3."""
+        """The registrationState of protocol.md 2.3, as its device sees it."""
+        return self.state() | self.proof
+
+    def state(self) -> Json:
+        """The same as the service's own calls show it: nothing of the attestation."""
         document: Json = {"registrationId": self.registration_id}
         document["createdDateTimeUtc"] = timestamp(self.created_at)
-        if self.hub is not None:
+        is_assigned = self.status == "assigned"
+        if is_assigned:
             document |= {"assignedHub": self.hub, "deviceId": self.device_id}
         document["status"] = self.status
-        if self.substatus is not None:
+        if is_assigned and self.substatus is not None:
             document["substatus"] = self.substatus
         if self.error_code is not None:
             document |= {"errorCode": self.error_code, "errorMessage": self.error_message}
         document |= {"lastUpdatedDateTimeUtc": timestamp(self.updated_at), "etag": self.etag}
-        if self.group_id is not None:
-            document["symmetricKey"] = {"enrollmentGroupId": self.group_id}
+        if self.payload is not None:
+            document["payload"] = self.payload
         return document
 
-
-@dataclass(frozen=True)
-class Fresh:
-    """What makes a new record unlike any other: the time, Unix seconds, and random bytes."""
-
-    at: float
-    random_bytes: RandomBytes
-
-
-def check_id(text: Any, name: str) -> str:
-    """An enrollment's or registration's id in lower case; raise Refusal 400004 if DPS would."""
-    if not isinstance(text, str) or not _ID.fullmatch(text):
-        raise Refusal(400, 400004, f"Invalid {name}.")
-    return text.lower()
+    def record(self) -> Json:
+        """All of it, for the journal: read back as Registration(**record)."""
+        return {
+            name: value
+            for name in self.__slots__
+            if (value := getattr(self, name)) is not None and value != {}
+        } | {"group_id": self.group_id}
 
 
-def read_enrollment(
-    kind: type[Enrollment],
-    id: str,
-    document: Json,
-    previous: Enrollment | None,
-    fresh: Fresh,
-) -> Enrollment:
-    """Make an enrollment of a PUT's body; raise Refusal naming the first field that is wrong.
+@dataclass(slots=True)
+class Operation:
+    """A registration under way. polls_left: how many polls are still answered 202.
 
-    Keys that are absent stay those of the previous one, or are generated, 64 bytes long.
+    record: what became of it, once it has ended: later polls are told the same. Until then it
+    waits for a webhook, and needs what the device said: spelling (of its id, of which its key was
+    derived; None for an individual enrollment), its api-version and its payload.
     """
-    named = document.get(kind.id_field, id)
-    if not isinstance(named, str) or named.lower() != id:
-        raise _invalid(kind.id_field, "does not match the path")
-    policy = _object(document, "reprovisionPolicy")
-    return kind(
-        id=id,
-        keys=_keys(document, previous, fresh.random_bytes),
-        enabled=_choice(document, "provisioningStatus", ("enabled", "disabled")) == "enabled",
-        iot_hubs=_hubs(document),
-        allocation_policy=_choice(document, "allocationPolicy", _POLICIES),
-        update_hub_assignment=_flag(policy, "updateHubAssignment"),
-        migrate_device_data=_flag(policy, "migrateDeviceData"),
-        etag=etag(fresh.at, fresh.random_bytes),
-        created_at=previous.created_at if previous else fresh.at,
-        updated_at=fresh.at,
-        kept={name: _object(document, name) for name in _KEPT if document.get(name) is not None},
-        device_id=_device_id(document) if kind is IndividualEnrollment else None,
-    )
+
+    id: str
+    registration_id: str
+    polls_left: int
+    record: Registration | None = None
+    group_id: str | None = None
+    spelling: str | None = None
+    api_version: str = ""
+    payload: Json | None = None
+
+    def document(self) -> Json:
+        """All of it, for the journal; read back by `restored_operation`."""
+        document: dict[str, Any] = {
+            "registration_id": self.registration_id,
+            "polls_left": self.polls_left,
+        }
+        if self.record is not None:
+            return document | {"record": self.record.record()}
+        return document | {
+            "group_id": self.group_id,
+            "spelling": self.spelling,
+            "api_version": self.api_version,
+            "payload": self.payload,
+        }
 
 
-def _invalid(name: str, why: str) -> Refusal:
-    return Refusal(400, 400000, f"Invalid {name}: {why}.")
-
-
-def _object(document: Json, name: str) -> Json:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _invalid(name, "must be an object")
-    return value
-
-
-def _flag(document: Json, name: str) -> bool:
-    value = document.get(name, True)
-    if not isinstance(value, bool):
-        raise _invalid(name, "must be true or false")
-    return value
-
-
-def _choice(document: Json, name: str, choices: tuple[str, ...]) -> str:
-    value = document.get(name)
-    if value is None:
-        return choices[0]
-    if value not in choices:
-        raise _invalid(name, "must be one of " + ", ".join(choices))
-    return str(value)
-
-
-def _hubs(document: Json) -> tuple[str, ...]:
-    value = document.get("iotHubs")
-    if value is None:
-        return ()
-    if not isinstance(value, list) or len(value) > _MAX_HUBS:
-        raise _invalid("iotHubs", f"must be a list of at most {_MAX_HUBS}")
-    if not all(isinstance(hub, str) and _HUB.fullmatch(hub) for hub in value):
-        raise _invalid("iotHubs", "must be host names")
-    return tuple(hub.lower() for hub in value)
-
-
-def _device_id(document: Json) -> str | None:
-    value = document.get("deviceId")
-    if value is not None and not (isinstance(value, str) and _DEVICE.fullmatch(value)):
-        raise _invalid("deviceId", "not an id that IoT Hub takes")
-    return value
-
-
-def _keys(document: Json, previous: Enrollment | None, random_bytes: RandomBytes) -> Keys:
-    attestation = _object(document, "attestation")
-    if attestation.get("type", "symmetricKey") != "symmetricKey":
-        raise _invalid("attestation", "only symmetricKey is served here")
-    pair = _object(attestation, "symmetricKey")
-    found = []
-    for i, name in enumerate(("primaryKey", "secondaryKey")):
-        if pair.get(name):
-            found.append(check_key(pair[name], name))
-        elif previous is not None:
-            found.append(tuple(previous.keys)[i])
-        else:
-            found.append(base64.b64encode(random_bytes(64)).decode())
-    return Keys(*found)
+def restored_operation(id: str, document: Json) -> Operation:
+    """What `document` wrote."""
+    document = dict(document)
+    record = document.pop("record", None)
+    return Operation(id, record=record and Registration(**record), **document)

@@ -1,274 +1,233 @@
 """The Device Provisioning Service: who may register, and what becomes of it.
 
 Pure logic: no sockets, no clock, no randomness of its own; time and random bytes are handed in.
-MQTT, HTTPS and tests all talk to the same three methods (protocol.md 2):
+MQTT, HTTPS and tests all talk to the same methods (protocol.md 2):
 
     authenticate(request)  raises Refusal     for services told to check at CONNECT
     register(request)      -> Answer 202      {"operationId": "5....", "status": "assigning"}
     poll(request, id)      -> Answer 202, and in the end 200 with the registrationState
+    lookup(request)        -> Answer 200      the registrationState alone; HTTPS only
+
+A registration is settled when it is made; only a custom allocation waits, for its webhook.
 """
 
-import hashlib
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-from .. import sas
-from ..answers import Answer, Json, RandomBytes, Refusal, etag, operation_id, parse_object
-from ..keys import Keys
-from .records import Enrollment, IndividualEnrollment, Registration, check_id
-from .store import Operation, Store
+from ..answers import Answer, Json, RandomBytes, Refusal, operation_id, parse_object
+from ..hub.hub import Hub
+from .allocation import NotAllocated, WebhookCall, allocate, read_choice, webhook_body
+from .gate import Gate
+from .metering import DeviceWindows, Window
+from .records import Enrollment, Operation, Registration
+from .rules import API_VERSIONS, MAX_MESSAGE_BYTES, Request, Rules
+from .settling import Claim, Settler
+from .store import Store
 
-# Protocol.md 1.3: every version that a public client or specification names.
-API_VERSIONS = frozenset((
-    "2017-08-31-preview", "2018-04-01", "2018-09-01-preview", "2018-11-01", "2019-03-31",
-    "2021-06-01", "2021-10-01", "2021-11-01-preview", "2025-07-01-preview", "2026-04-01",
-    "2026-07-01-preview", "2026-11-01", "2026-11-02-preview", "2026-11-15-preview",
-))  # fmt: skip
-MAX_MESSAGE_BYTES = 96 * 1024
-_POLLS, _POLLS_WINDOW_S = 5, 10.0
-_REGISTRATIONS_WINDOW_S = 60.0
-_MAX_METERED = 100_000
+__all__ = ["API_VERSIONS", "MAX_MESSAGE_BYTES", "ProvisioningService", "Request", "Rules"]
 
-
-class DeviceRegistry(Protocol):
-    """What DPS asks of a hub."""
-
-    def put_device(self, device_id: str, keys: Keys) -> None:
-        """Create the device, or give it new keys."""
-
-    def remove_device(self, device_id: str) -> None:
-        """Forget the device; no matter if it is unknown."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How this service behaves. registrations_per_minute: None for no limit.
-
-    wrong_key_code, expired_code: UNCERTAIN on MQTT (protocol.md 2.6).
-    """
-
-    id_scope: str
-    polls_before_assigned: int = 1
-    retry_after_s: int = 3
-    registrations_per_minute: int | None = 1000
-    wrong_key_code: int = 401000
-    expired_code: int = 401002
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request of a device, whatever it came over."""
-
-    id_scope: str
-    registration_id: str
-    token: str = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-
-
-class Window:
-    """A sliding window: at most `limit` events in `span_s` seconds."""
-
-    def __init__(self, limit: int, span_s: float) -> None:
-        self._limit, self._span_s = limit, span_s
-        self._times: deque[float] = deque(maxlen=limit)
-
-    def admit(self, now_at: float) -> None:
-        """Count one event; raise Refusal 429 with the seconds until there is room."""
-        if len(self._times) == self._limit:
-            wait_s = self._times[0] + self._span_s - now_at
-            if wait_s > 0:
-                raise Refusal(429, 429001, "Too many requests.", retry_after_s=int(wait_s) + 1)
-        self._times.append(now_at)
+_MAX_WAITING = 1000
+Ask = Callable[[WebhookCall], None]
 
 
 class ProvisioningService:
-    """DPS over a store and the hubs that are linked to it, by host name."""
+    """DPS over a store and the hubs that are linked to it, by host name.
+
+    ask: carries a custom allocation's request to its webhook, and gives what came of it to
+    webhook_answered; without it such a registration fails.
+    """
 
     def __init__(
         self,
         rules: Rules,
         store: Store,
-        hubs: Mapping[str, DeviceRegistry],
+        hubs: Mapping[str, Hub],
         random_bytes: RandomBytes,
+        ask: Ask | None = None,
     ) -> None:
         self.rules = rules
         self.store = store
-        self._hubs = hubs
+        self.ask = ask
         self._random_bytes = random_bytes
-        self._polls: dict[str, Window] = {}
-        limit = rules.registrations_per_minute
-        self._registrations = Window(limit, _REGISTRATIONS_WINDOW_S) if limit else None
+        self._gate = Gate(rules, store)
+        self._settler = Settler(rules, store, hubs, random_bytes)
+        self._registrations = Window(rules.registrations_per_minute, 60.0)
+        self._polls = DeviceWindows(rules.polls_per_10_s, 10.0)
+        self._waiting = {operation.id for operation in store.unfinished()}
 
     def authenticate(self, request: Request, now_at: float) -> Enrollment:
         """The enrollment that the request's token belongs to; raise Refusal (protocol.md 2.6).
 
         An individual enrollment hides the groups, as at Azure. A device that no group's key fits
-        cannot be told from one with a wrong key, so 404 is left for a service without groups.
+        cannot be told from one with a wrong key: Rules.unknown_enrollment.
         """
-        if request.id_scope.lower() != self.rules.id_scope.lower():
-            raise Refusal(404, 404201, "Not found.", why="no such id scope")
-        id = check_id(request.registration_id, "RegistrationId")
-        individual = self.store.individuals.get(id)
-        groups = self.store.groups.all()
-        if individual is None and not groups:
-            raise Refusal(404, 404201, "Not found.", why="no enrollment")
-        token = self._token(request, now_at)
-        if individual is not None:
-            return self._check_individual(individual, token)
-        return self._find_group(groups, id, token)
+        return self._gate.admit(request, now_at).enrollment
 
     def register(self, request: Request, now_at: float) -> Answer:
-        """Start a registration: 202 with an operation id, or 200 disabled, or an error."""
+        """Make a registration: 202 with an operation id, or 200 disabled, or an error."""
         try:
-            if self._registrations:
-                self._registrations.admit(now_at)
-            enrollment = self.authenticate(request, now_at)
-            _check_body(parse_object(request.body), request.registration_id)
-            id = request.registration_id.lower()
-            if not enrollment.enabled:
-                return _disabled(id)
-            self._begin(enrollment, id, now_at)
+            self._registrations.admit(now_at)
+            claim = self._gate.admit(request, now_at)
+            body = self._body(request)
+            if not claim.enrollment.enabled:
+                return _disabled(claim.id)
+            operation = self._begin(claim, body.get("payload"), now_at)
         except Refusal as refusal:
             return refusal.answer(now_at, self._random_bytes)
-        operation = Operation(
-            operation_id(self._random_bytes), id, self.rules.polls_before_assigned
-        )
-        self.store.add_operation(operation)
         document = {"operationId": operation.id, "status": "assigning"}
         return Answer(202, document, "registering", self.rules.retry_after_s)
 
     def poll(self, request: Request, operation_id: str, now_at: float) -> Answer:
         """How far the operation is: 202 a few times, then 200; or an error's Answer."""
         try:
-            enrollment = self.authenticate(request, now_at)
-            self._meter_poll(request.registration_id.lower(), now_at)
-            operation = self._operation(operation_id, request.registration_id.lower())
-            if not enrollment.enabled:
-                return _disabled(operation.registration_id)
-            if operation.polls_left > 0:
-                operation.polls_left -= 1
-                return _assigning(operation, self.rules.retry_after_s)
-            if operation.record is None:
-                operation.record = self._assign(enrollment, operation.registration_id, now_at)
+            claim = self._gate.admit(request, now_at)
+            self._polls.admit(claim.id, now_at)
+            operation = self.store.operation(operation_id)
+            if operation is None or operation.registration_id != claim.id:
+                raise Refusal(404, 404203, "Operation not found.")
         except Refusal as refusal:
             return refusal.answer(now_at, self._random_bytes)
-        return _finished(operation, operation.record)
+        if not claim.enrollment.enabled:
+            return _disabled(claim.id)
+        if operation.polls_left > 0:
+            operation.polls_left -= 1
+        elif operation.record is not None:
+            return _finished(operation, operation.record)
+        return _assigning(operation, self.rules.retry_after_s)
 
-    def _token(self, request: Request, now_at: float) -> sas.Token:
+    def lookup(self, request: Request, now_at: float) -> Answer:
+        """The device's present registration, 200; 404 if it has none (protocol.md 5.2)."""
         try:
-            token = sas.parse(request.token)
-        except sas.BadToken as bad:
-            raise self._unauthorized(self.rules.wrong_key_code, str(bad)) from None
-        resource = f"{request.id_scope}/registrations/{request.registration_id}"
-        if token.resource.lower() != resource.lower():
-            raise self._unauthorized(self.rules.wrong_key_code, "the token is for another sr")
-        if token.key_name not in ("", "registration"):
-            raise self._unauthorized(self.rules.wrong_key_code, "skn is not registration")
-        if token.expires_at <= now_at:
-            raise self._unauthorized(self.rules.expired_code, "the token has expired")
-        return token
+            claim = self._gate.admit(request, now_at)
+            self._body(request, is_lookup=True)
+            record = self.store.registration(claim.id)
+            if claim.enrollment.enabled and record is None:
+                raise Refusal(404, 404201, "Not found.", why="not registered")
+        except Refusal as refusal:
+            return refusal.answer(now_at, self._random_bytes)
+        if not claim.enrollment.enabled or record is None:
+            return Answer(200, _disabled_state(claim.id), "disabled")
+        return Answer(200, record.document(), f"{record.status}, looked up")
 
-    def _unauthorized(self, code: int, why: str) -> Refusal:
-        return Refusal(401, code, "Unauthorized", why=why)
+    def webhook_answered(
+        self, operation_id: str, status: int, body: bytes, now_at: float
+    ) -> tuple[str, str] | None:
+        """Settle what waited for it; return whose it was and what became of it, or None.
 
-    def _check_individual(self, enrollment: Enrollment, token: sas.Token) -> Enrollment:
-        if any(token.is_signed_by(key) for key in enrollment.keys):
-            return enrollment
-        raise self._unauthorized(self.rules.wrong_key_code, "wrong key")
-
-    def _find_group(self, groups: list[Enrollment], id: str, token: sas.Token) -> Enrollment:
-        # Enabled groups first: the same key may be in a disabled one too.
-        for group in sorted(groups, key=lambda group: not group.enabled):
-            if any(token.is_signed_by(key) for key in _device_keys(group, id)):
-                return group
-        raise self._unauthorized(self.rules.wrong_key_code, "no group's key made this token")
-
-    def _meter_poll(self, id: str, now_at: float) -> None:
-        self._polls.setdefault(id, Window(_POLLS, _POLLS_WINDOW_S)).admit(now_at)
-        if len(self._polls) > _MAX_METERED:
-            del self._polls[next(iter(self._polls))]  # the oldest: its window has long passed
-
-    def _operation(self, operation_id: str, registration_id: str) -> Operation:
+        status: HTTP's; 504 if there was no answer in time, 502 if the webhook was not reached.
+        """
+        self._waiting.discard(operation_id)
         operation = self.store.operation(operation_id)
-        if operation is None or operation.registration_id != registration_id:
-            raise Refusal(404, 404203, "Operation not found.")
+        if operation is None or operation.record is not None:
+            return None
+        claim = self._claim_of(operation)
+        if claim is None:
+            self.store.remove_operation(operation_id)
+            return operation.registration_id, "its enrollment was deleted"
+        try:
+            record = self._follow(claim, status, body, now_at)
+        except Refusal as refusal:
+            self.store.remove_operation(operation_id)
+            return claim.id, refusal.why
+        self.store.end_operation(operation, record)
+        return claim.id, _note(record)
+
+    def resume(self, now_at: float) -> None:
+        """Ask again for what waited for a webhook when the process before this one ended."""
+        for operation in self.store.unfinished():
+            claim = self._claim_of(operation)
+            if claim is None:
+                self._waiting.discard(operation.id)
+                self.store.remove_operation(operation.id)
+            else:
+                self._ask(claim, operation, now_at)
+
+    def _body(self, request: Request, is_lookup: bool = False) -> Json:
+        """The request's body, checked: official clients send none, null, or an object (2.2)."""
+        document = parse_object(request.body)
+        named, id = document.get("registrationId"), request.registration_id
+        if named is not None and (not isinstance(named, str) or named.lower() != id.lower()):
+            code = self.rules.mismatch_code
+            raise Refusal(400, code, "registrationId is not the connection's.")
+        if not isinstance(document.get("payload"), dict | None):
+            raise Refusal(400, 400000, "payload is not a JSON object.")
+        if document.get("csr") is not None:
+            where = "a status lookup" if is_lookup else "this local Azure: it issues none"
+            raise Refusal(400, 400000, f"A certificate cannot be asked for (csr) in {where}.")
+        return document
+
+    def _begin(self, claim: Claim, payload: Json | None, now_at: float) -> Operation:
+        """Settle the registration, or ask the webhook; raise Refusal for a full quota."""
+        operation = Operation(
+            operation_id(self._random_bytes), claim.id, self.rules.polls_before_assigned
+        )
+        if claim.enrollment.allocation_policy == "custom":
+            if len(self._waiting) >= _MAX_WAITING:
+                why, wait_s = (
+                    "Too many registrations wait for a webhook.",
+                    self.rules.retry_after_s,
+                )
+                raise Refusal(429, 429001, why, retry_after_s=wait_s)
+            self._settler.begin(claim, now_at)
+            operation.group_id, operation.spelling = claim.group_id, claim.spelling
+            operation.api_version, operation.payload = claim.api_version, payload
+            self.store.add_operation(operation)
+            self._waiting.add(operation.id)
+            self._ask(claim, operation, now_at)
+            return operation
+        operation.record = self._assign(claim, now_at)
+        self.store.add_operation(operation)
         return operation
 
-    def _begin(self, enrollment: Enrollment, id: str, now_at: float) -> None:
-        tag = etag(now_at, self._random_bytes)
-        group = None if isinstance(enrollment, IndividualEnrollment) else enrollment.id
-        record = self.store.registrations.get(id)
-        if record is None:
-            record = Registration(id, "assigning", group, now_at, now_at, tag)
-        fresh = replace(record, status="assigning", updated_at=now_at, etag=tag)
-        self.store.put_registration(replace(fresh, error_code=None, error_message=None))
+    def _assign(self, claim: Claim, now_at: float) -> Registration:
+        policy = claim.enrollment.allocation_policy
+        try:
+            choice = allocate(policy, self._settler.hubs_for(claim), claim.id, self.rules)
+        except NotAllocated as why:
+            return self._settler.fail(claim, why, now_at)
+        return self._settler.settle(claim, choice, now_at)
 
-    def _assign(self, enrollment: Enrollment, id: str, now_at: float) -> Registration:
-        previous = self.store.registrations.get(id)
-        kept = previous.hub if previous and not enrollment.update_hub_assignment else None
-        hub = kept or self._allocate(enrollment, id)
-        outcome = {"error_code": 400208, "error_message": "No linked hub for this enrollment."}
-        if hub is not None:
-            outcome = self._settle(enrollment, id, hub, previous)
-        record = Registration(
-            registration_id=id,
-            status="failed" if hub is None else "assigned",
-            group_id=None if isinstance(enrollment, IndividualEnrollment) else enrollment.id,
-            created_at=previous.created_at if previous else now_at,
-            updated_at=now_at,
-            etag=etag(now_at, self._random_bytes),
-            hub=hub,
-            **outcome,  # type: ignore[arg-type]
+    def _follow(self, claim: Claim, status: int, body: bytes, now_at: float) -> Registration:
+        """Do what a webhook said; raise Refusal for a full quota."""
+        try:
+            if not claim.enrollment.enabled:
+                raise NotAllocated(400209, "The enrollment is disabled.")
+            choice = read_choice(status, body, self._settler.hubs_for(claim))
+        except NotAllocated as why:
+            return self._settler.fail(claim, why, now_at)
+        return self._settler.settle(claim, choice, now_at)
+
+    def _ask(self, claim: Claim, operation: Operation, now_at: float) -> None:
+        if self.ask is None:
+            self.webhook_answered(operation.id, 502, b"", now_at)
+            return
+        body = webhook_body(
+            claim.enrollment,
+            claim.id,
+            self.store.registration(claim.id),
+            operation.payload,
+            self._settler.hubs_for(claim),
         )
-        self.store.put_registration(record)
-        return record
+        self.ask(WebhookCall(operation.id, claim.enrollment.webhook_url, body))
 
-    def _allocate(self, enrollment: Enrollment, id: str) -> str | None:
-        names = [hub for hub in enrollment.iot_hubs or tuple(self._hubs) if hub in self._hubs]
-        if not names:
+    def _claim_of(self, operation: Operation) -> Claim | None:
+        """Whose operation it is; None if its enrollment has been deleted."""
+        shelf, id = self.store.individuals, operation.registration_id
+        if operation.group_id is not None:
+            shelf, id = self.store.groups, operation.group_id
+        enrollment = shelf.get(id)
+        if enrollment is None or (operation.group_id is None) != (operation.spelling is None):
             return None
-        if enrollment.allocation_policy == "static":
-            return names[0]
-        number = int.from_bytes(hashlib.sha256(id.encode()).digest()[:8], "big")
-        return names[number % len(names)]
-
-    def _settle(
-        self, enrollment: Enrollment, id: str, hub: str, previous: Registration | None
-    ) -> dict[str, object]:
-        device_id = enrollment.device_id or id
-        substatus = "initialAssignment"
-        if previous and previous.hub and previous.device_id:
-            substatus = previous.substatus or substatus
-            if previous.hub != hub:
-                migrate = enrollment.migrate_device_data
-                substatus = "deviceDataMigrated" if migrate else "deviceDataReset"
-            if (previous.hub, previous.device_id) != (hub, device_id):
-                self._hubs[previous.hub].remove_device(previous.device_id)
-        individual = isinstance(enrollment, IndividualEnrollment)
-        keys = enrollment.keys if individual else _device_keys(enrollment, id)
-        self._hubs[hub].put_device(device_id, keys)
-        return {"device_id": device_id, "substatus": substatus}
+        return Claim(
+            enrollment, operation.registration_id, operation.spelling, operation.api_version
+        )
 
 
-def _device_keys(group: Enrollment, registration_id: str) -> Keys:
-    return Keys(*(sas.derive_key(key, registration_id) for key in group.keys))
-
-
-def _check_body(document: Json, registration_id: str) -> None:
-    # Official clients send none, null, or an object (protocol.md 2.2).
-    named = document.get("registrationId")
-    if named is not None and (
-        not isinstance(named, str) or named.lower() != registration_id.lower()
-    ):
-        raise Refusal(400, 400000, "registrationId is not the connection's.")
-    if not isinstance(document.get("payload"), dict | None):
-        raise Refusal(400, 400000, "payload is not a JSON object.")
+def _disabled_state(id: str) -> Json:
+    return {"registrationId": id, "status": "disabled"}
 
 
 def _disabled(id: str) -> Answer:
-    state = {"registrationId": id, "status": "disabled"}
+    state = _disabled_state(id)
     document = {"operationId": "", "status": "disabled", "registrationState": state}
     return Answer(200, document, "disabled")
 
@@ -285,5 +244,10 @@ def _finished(operation: Operation, record: Registration) -> Answer:
         "status": record.status,
         "registrationState": record.document(),
     }
-    note = f"registered -> {record.hub}" if record.hub else f"failed {record.error_code}"
-    return Answer(200, document, note)
+    return Answer(200, document, _note(record))
+
+
+def _note(record: Registration) -> str:
+    if record.status == "assigned":
+        return f"registered -> {record.hub}"
+    return f"failed {record.error_code} {record.error_message}"

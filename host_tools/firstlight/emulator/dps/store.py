@@ -1,39 +1,80 @@
-"""What the provisioning service remembers, in memory.
+"""What the provisioning service remembers: in memory, and record by record in a journal.
 
-Holds and finds; decides nothing, and never grows beyond DPS's own quotas (protocol.md 2.8).
+Holds and finds; decides nothing, does no I/O of its own, and never grows beyond DPS's own quotas
+(protocol.md 2.8).
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from ..answers import Refusal
-from .records import Enrollment, EnrollmentGroup, IndividualEnrollment, Registration
+from ..journal import Journal, Nowhere
+from .records import (
+    Enrollment,
+    EnrollmentGroup,
+    IndividualEnrollment,
+    Operation,
+    Registration,
+    restored_enrollment,
+    restored_operation,
+)
 
 MAX_REGISTRATIONS = 1_000_000
 MAX_GROUPS = 100
 _MAX_OPERATIONS = 100_000
 
 
-@dataclass
-class Operation:
-    """A registration under way. polls_left: how many polls are still answered 202.
+class Ids:
+    """A set of ids that can be read in order, from any of them on: for pages."""
 
-    record: what became of it, once it has ended: later polls are told the same.
-    """
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._ordered: list[str] | None = None
 
-    id: str
-    registration_id: str
-    polls_left: int
-    record: Registration | None = None
+    def add(self, id: str) -> None:
+        if id not in self._ids:
+            self._ids[id] = None
+            self._ordered = None
+
+    def discard(self, id: str) -> None:
+        if id in self._ids:
+            del self._ids[id]
+            self._ordered = None
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._ids))
+
+    def after(self, id: str, count: int) -> list[str]:
+        """At most `count` of those that come after `id` in the alphabet; "" for the first."""
+        if self._ordered is None:
+            self._ordered = sorted(self._ids)
+        start = bisect_right(self._ordered, id)
+        return self._ordered[start : start + count]
 
 
 class Shelf:
-    """Enrollments of one kind, by id, up to a quota."""
+    """Enrollments of one kind, by id, up to a quota. name: their kind in the journal."""
 
-    def __init__(self, kind: type[Enrollment], quota: int) -> None:
+    def __init__(
+        self, kind: type[Enrollment], quota: int, name: str = "", journal: Journal | None = None
+    ) -> None:
         self.kind = kind
+        self.ids = Ids()
         self._quota = quota
+        self._name = name
+        self._journal = journal or Nowhere()
         self._items: dict[str, Enrollment] = {}
+        self._preferred: tuple[Enrollment, ...] | None = None
+        for id, record in self._journal.load(name):
+            self._items[id] = restored_enrollment(kind, record)
+            self.ids.add(id)
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def get(self, id: str) -> Enrollment | None:
         return self._items.get(id)
@@ -42,45 +83,115 @@ class Shelf:
         """Add or replace; raise Refusal when the quota is full."""
         if item.id not in self._items and len(self._items) >= self._quota:
             raise Refusal(400, 400000, "The quota of enrollments is full.")
+        self._journal.put(self._name, item.id, item.record())
         self._items[item.id] = item
+        self.ids.add(item.id)
+        self._preferred = None
 
     def remove(self, id: str) -> None:
+        """Forget one that is there; raise KeyError."""
         del self._items[id]
+        self._journal.delete(self._name, id)
+        self.ids.discard(id)
+        self._preferred = None
 
     def all(self) -> list[Enrollment]:
         return list(self._items.values())
 
+    def preferred(self) -> tuple[Enrollment, ...]:
+        """All of them, the enabled ones first: the same key may be in a disabled one too."""
+        if self._preferred is None:
+            found = sorted(self._items.values(), key=lambda item: not item.enabled)
+            self._preferred = tuple(found)
+        return self._preferred
+
 
 class Store:
-    """The state of one provisioning service."""
+    """The state of one provisioning service, read from the journal when it is made."""
 
-    def __init__(self) -> None:
-        self.individuals = Shelf(IndividualEnrollment, MAX_REGISTRATIONS)
-        self.groups = Shelf(EnrollmentGroup, MAX_GROUPS)
-        self.registrations: dict[str, Registration] = {}
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal = journal or Nowhere()
+        self.individuals = Shelf(IndividualEnrollment, MAX_REGISTRATIONS, "individual", journal)
+        self.groups = Shelf(EnrollmentGroup, MAX_GROUPS, "group", journal)
+        self.members: dict[str, Ids] = {}
+        self._registrations: dict[str, Registration] = {}
         self._operations: OrderedDict[str, Operation] = OrderedDict()
+        for id, record in journal.load("registration"):
+            self._keep(id, Registration(**record))
+        for id, document in journal.load("operation"):
+            self._operations[id] = restored_operation(id, document)
 
     def add_operation(self, operation: Operation) -> None:
         """Keep it; the oldest is forgotten when there are too many."""
         self._operations[operation.id] = operation
+        self._journal.put("operation", operation.id, operation.document())
         if len(self._operations) > _MAX_OPERATIONS:
-            self._operations.popitem(last=False)
+            id, _ = self._operations.popitem(last=False)
+            self._journal.delete("operation", id)
+
+    def end_operation(self, operation: Operation, record: Registration) -> None:
+        """Keep what became of it."""
+        operation.record = record
+        operation.payload = None
+        if operation.id in self._operations:
+            self._journal.put("operation", operation.id, operation.document())
+
+    def remove_operation(self, id: str) -> None:
+        """Forget it; raise KeyError."""
+        del self._operations[id]
+        self._journal.delete("operation", id)
 
     def operation(self, id: str) -> Operation | None:
         return self._operations.get(id)
 
+    def unfinished(self) -> list[Operation]:
+        """Those that wait for a webhook, the oldest first."""
+        return [one for one in self._operations.values() if one.record is None]
+
+    def registration(self, id: str) -> Registration | None:
+        return self._registrations.get(id)
+
+    def registrations(self) -> list[Registration]:
+        return list(self._registrations.values())
+
+    def check_room(self, id: str) -> None:
+        """Raise Refusal if there is no record of the id, and no room for one."""
+        if id not in self._registrations and len(self._registrations) >= MAX_REGISTRATIONS:
+            raise Refusal(400, 400000, "The quota of registrations is full.")
+
     def put_registration(self, record: Registration) -> None:
         """Add or replace; raise Refusal when the quota is full."""
-        known = record.registration_id in self.registrations
-        if not known and len(self.registrations) >= MAX_REGISTRATIONS:
-            raise Refusal(400, 400000, "The quota of registrations is full.")
-        self.registrations[record.registration_id] = record
+        id = record.registration_id
+        self.check_room(id)
+        self._journal.put("registration", id, record.record())
+        self._keep(id, record)
+
+    def remove_registration(self, id: str) -> None:
+        """Forget a registration record, not the hub's device; no matter if there is none."""
+        record = self._registrations.pop(id, None)
+        if record is not None:
+            self._journal.delete("registration", id)
+            self._leave(id, record)
 
     def forget_registrations(self, enrollment: Enrollment) -> None:
         """Deleting an enrollment deletes its registration records (not the hub's devices)."""
         if isinstance(enrollment, IndividualEnrollment):
-            self.registrations.pop(enrollment.id, None)
+            self.remove_registration(enrollment.id)
             return
-        for record in list(self.registrations.values()):
-            if record.group_id == enrollment.id:
-                del self.registrations[record.registration_id]
+        for id in self.members.get(enrollment.id, ()):
+            self.remove_registration(id)
+
+    def _keep(self, id: str, record: Registration) -> None:
+        old = self._registrations.get(id)
+        if old is not None and old.group_id != record.group_id:
+            self._leave(id, old)
+        self._registrations[id] = record
+        if record.group_id is not None:
+            self.members.setdefault(record.group_id, Ids()).add(id)
+
+    def _leave(self, id: str, record: Registration) -> None:
+        ids = self.members.get(record.group_id or "")
+        if ids is not None:
+            ids.discard(id)
+            if not ids:
+                del self.members[record.group_id or ""]

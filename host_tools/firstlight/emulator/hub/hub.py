@@ -1,137 +1,126 @@
-"""IoT Hub: who may connect, what a device may say, and what it said.
+"""IoT Hub: its devices on their connections, what they say, and what they are told.
 
-Pure logic: no sockets and no clock. A connection is known here only as an opaque thing that can be
-closed. Facts: protocol.md 6. The properties of `devices/a/messages/events/$.ct=text&k=v` are
-{"content-type": "text"} (the system's) and {"k": "v"} (the application's).
+Pure logic: no sockets and no clock. A connection is known here only as a Line. What was changed is
+journaled at once; whoever carries the answer commits. Facts: protocol.md 6.
 """
 
-import re
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from .. import sas
-from ..keys import Keys
+from ..answers import Json, RandomBytes
+from ..journal import Journal, Nowhere
+from ..policies import Policies
+from ..rest import check_match
+from . import methods, topics
+from .entry import (
+    IDENTIFIER_REJECTED,
+    NOT_AUTHORIZED,
+    Admission,
+    Entry,
+    NotAdmitted,
+    hub_of,
+)
+from .line import Line
+from .members import Members, twin_parts
+from .meter import Meter
+from .registry import Device, Registry
+from .rules import HubRules
 from .telemetry import MAX_MESSAGE_BYTES, Foreign, Message, Telemetry, parse_properties
 
-_MAX_DEVICES = 1_000_000
-NOT_AUTHORIZED = 5
-IDENTIFIER_REJECTED = 2
-
-_USER = re.compile(r"(?P<hub>[^/]+)/(?P<device>[^/]+)/\?api-version=(?P<version>[^&]+)(&.*)?")
-_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
-_METHOD_ANSWER = re.compile(r"\$iothub/methods/res/-?\d{1,9}/\?\$rid=[^&]*")
-_TWIN_REQUEST = re.compile(
-    r"\$iothub/twin/(GET|PATCH/properties/reported)/\?\$rid=(?P<rid>[^&]*)(&.*)?"
-)
-# With a device's own two for C2D these are the five that a hub allows at once (protocol.md 6.7).
-_FILTERS = (
-    "$iothub/methods/POST/#",
-    "$iothub/twin/res/#",
-    "$iothub/twin/PATCH/properties/desired/#",
-)
+__all__ = [
+    "IDENTIFIER_REJECTED",
+    "NOT_AUTHORIZED",
+    "Admission",
+    "Hub",
+    "NotAdmitted",
+    "hub_of",
+    "twin_parts",
+]
 
 
-class NotAdmitted(Exception):
-    """CONNECT is refused. code: CONNACK's return code (protocol.md 6.7)."""
+class Hub(Members):
+    """One IoT hub. registry: its devices; telemetry: where what they say goes.
 
-    def __init__(self, code: int, why: str) -> None:
-        super().__init__(why)
-        self.code = code
+    policies: its shared access policies; None: only devices' own keys are taken at CONNECT.
+    """
 
-
-@dataclass
-class Device:
-    """One device of the registry. close: what ends its connection, if it has one."""
-
-    id: str
-    keys: Keys
-    enabled: bool = True
-    close: Callable[[str], None] | None = None
-
-
-@dataclass(frozen=True)
-class Admission:
-    """A CONNECT that passed. expires_at: Unix seconds, when the connection must end."""
-
-    device_id: str
-    expires_at: int
-
-
-class Hub:
-    """One IoT hub: its registry, its connections, its telemetry."""
-
-    def __init__(self, name: str, telemetry: Telemetry) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        registry: Registry,
+        telemetry: Telemetry,
+        random_bytes: RandomBytes,
+        journal: Journal | None = None,
+        policies: Policies | None = None,
+        rules: HubRules | None = None,
+    ) -> None:
+        journal, rules = journal or Nowhere(), rules or HubRules()
+        super().__init__(name, registry, random_bytes, journal, rules)
+        self.policies = policies
         self._telemetry = telemetry
-        self._devices: OrderedDict[str, Device] = OrderedDict()
+        self._entry = Entry(name, registry, policies, rules.connacks)
+        self._calls = methods.Calls()
+        self._twin_meter = Meter(rules.twin_requests_per_s)
 
-    def put_device(self, device_id: str, keys: Keys) -> None:
-        """Create the device, or give it new keys; beyond a million the oldest is forgotten."""
-        known = self._devices.get(device_id)
-        if known is not None:
-            known.keys = keys
-            return
-        self._devices[device_id] = Device(device_id, keys)
-        if len(self._devices) > _MAX_DEVICES:
-            self.remove_device(next(iter(self._devices)))
-
-    def remove_device(self, device_id: str) -> None:
-        """Forget the device and end its connection."""
-        device = self._devices.pop(device_id, None)
-        if device is not None and device.close is not None:
-            device.close("the device was removed from the hub")
-
-    def kick(self, device_id: str) -> None:
-        """Close the device's connection, if it has one, as a hub does that is moved."""
-        device = self._devices.get(device_id)
-        if device is not None and device.close is not None:
-            device.close("kicked")
-
-    def set_enabled(self, device_id: str, enabled: bool) -> None:
-        """Enable or disable a device, which ends its connection; raise KeyError if unknown."""
-        device = self._devices[device_id]
-        device.enabled = enabled
-        if not enabled and device.close is not None:
-            device.close("the device was disabled")
-
-    def devices(self) -> list[Device]:
-        return list(self._devices.values())
+    # A device's connection.
 
     def admit(self, user: str, password: str, client_id: str, now_at: float) -> Admission:
         """Judge a CONNECT; raise NotAdmitted."""
-        match = _USER.fullmatch(user)
-        if match is None or not _VERSION.fullmatch(match["version"]):
-            raise NotAdmitted(NOT_AUTHORIZED, "the user name has no api-version of a hub")
-        if client_id != match["device"]:
-            raise NotAdmitted(IDENTIFIER_REJECTED, "the client id is not the device id")
-        token = self._token(password, match["device"], now_at)
-        device = self._devices.get(match["device"])
-        if device is None:
-            raise NotAdmitted(NOT_AUTHORIZED, "unknown device")
-        if not device.enabled:
-            raise NotAdmitted(NOT_AUTHORIZED, "the device is disabled")
-        if not any(token.is_signed_by(key) for key in device.keys):
-            raise NotAdmitted(NOT_AUTHORIZED, "wrong key")
-        return Admission(device.id, token.expires_at)
+        return self._entry.admit(user, password, client_id, now_at)
 
-    def attach(self, device_id: str, close: Callable[[str], None]) -> None:
-        """Make this the device's one connection: the newer wins (protocol.md 6.7)."""
-        device = self._devices[device_id]
-        older, device.close = device.close, close
+    def attach(
+        self, device_id: str, line: Line, now_at: float, clean: bool = True
+    ) -> dict[str, int] | None:
+        """Make this the device's one connection: the newer wins (protocol.md 6.7).
+
+        Returns the filters and their QoS of the session that goes on, or None for a new one.
+        """
+        device = self.device(device_id)
+        older, device.line = device.line, line
         if older is not None:
-            older("a newer connection of the same device")
+            older.close("a newer connection of the same device")
+        device.connection_updated_at = device.last_activity_at = now_at
+        self._mail.release(device_id)
+        known = self._sessions.begin(device_id, clean)
+        if known is None:
+            self._mail.forget_session(device_id)
+            return None
+        return {name: subscription.qos for name, subscription in known.items()}
 
-    def detach(self, device_id: str, close: Callable[[str], None]) -> None:
+    def detach(self, device_id: str, line: Line, now_at: float) -> None:
         """The connection has ended; no matter if another has taken its place."""
-        device = self._devices.get(device_id)
-        if device is not None and device.close == close:
-            device.close = None
+        device = self.registry.get(device_id)
+        if device is None or device.line is not line:
+            return
+        device.line, device.connection_updated_at = None, now_at
+        self._mail.release(device_id)
+        self._sessions.end(device_id)
 
     def is_filter(self, device_id: str, topic_filter: str) -> bool:
         """Whether a device may subscribe to it."""
-        own = (f"devices/{device_id}/messages/devicebound/#", "devices/+/messages/devicebound/#")
-        return topic_filter in _FILTERS or topic_filter in own
+        return topics.is_filter(device_id, topic_filter)
+
+    def subscribed(self, device_id: str, topic_filter: str, qos: int, now_at: float) -> None:
+        """The device subscribed, and was told so: what waits for it flows."""
+        self._sessions.add(device_id, topic_filter, qos, now_at)
+        device = self.registry.get(device_id)
+        if device is None:
+            return
+        if topic_filter in topics.messages(device_id):
+            self.flow(device, now_at)
+        elif topic_filter.startswith("$iothub/methods/"):
+            self._calls.subscribed(device_id)
+
+    def ready(self, device_id: str, now_at: float) -> None:
+        """The device has acknowledged or read something: more may be sent."""
+        device = self.registry.get(device_id)
+        if device is not None:
+            self.flow(device, now_at)
+
+    def unsubscribed(self, device_id: str, topic_filter: str) -> None:
+        """The device takes it no more."""
+        self._sessions.remove(device_id, topic_filter)
+
+    # What a device says.
 
     def receive(
         self,
@@ -141,51 +130,120 @@ class Hub:
         retain: bool,
         now_at: float,
         is_will: bool = False,
-    ) -> Message | None:
-        """Take what a device published; None if it is not telemetry. Raise Foreign."""
-        prefix = f"devices/{device_id}/messages/events/"
-        if not topic.startswith(prefix):
-            if topic + "/" == prefix:
-                prefix = topic
-            elif _METHOD_ANSWER.fullmatch(topic) or _TWIN_REQUEST.fullmatch(topic):
-                return None
-            else:
-                raise Foreign("a topic that a hub does not have")
-        if len(body) + len(topic) - len(prefix) > MAX_MESSAGE_BYTES:
+    ) -> Message:
+        """Take telemetry that a device published; raise Foreign if it is none, or too large."""
+        bag = topics.events_bag(device_id, topic)
+        if bag is None:
+            raise Foreign("a topic that a hub does not have")
+        if len(body) + len(bag) > MAX_MESSAGE_BYTES:
             raise Foreign("a message of more than 256 KB")
-        system, application = parse_properties(topic[len(prefix) :])
+        system, application = parse_properties(bag)
         if retain:
             application["mqtt-retain"] = "true"
         if is_will:
             application["iothub-MessageType"] = "Will"  # protocol.md 6.6
+        return self.accept(device_id, body, application, system, now_at)
+
+    def accept(
+        self,
+        device_id: str,
+        body: bytes,
+        properties: dict[str, str],
+        system_properties: dict[str, str],
+        now_at: float,
+    ) -> Message:
+        """Take telemetry whose parts are read already, over HTTPS for one."""
+        device = self.registry.get(device_id)
+        if device is not None:
+            device.last_activity_at = now_at
         message = Message(
-            self._telemetry.received + 1, self.name, device_id, now_at, body, application, system
+            self._telemetry.received + 1,
+            self.name,
+            device_id,
+            now_at,
+            body,
+            properties,
+            system_properties,
         )
         self._telemetry.append(message)
         return message
 
-    def _token(self, password: str, device_id: str, now_at: float) -> sas.Token:
-        try:
-            token = sas.parse(password)
-        except sas.BadToken as bad:
-            raise NotAdmitted(NOT_AUTHORIZED, str(bad)) from None
-        host, slash, rest = token.resource.partition("/")
-        if host.lower() != self.name.lower() or rest != f"devices/{device_id}" or not slash:
-            raise NotAdmitted(NOT_AUTHORIZED, "the token is for another sr")
-        if token.key_name:
-            raise NotAdmitted(NOT_AUTHORIZED, "tokens of a hub's policy are not served")
-        if token.expires_at <= now_at:
-            raise NotAdmitted(NOT_AUTHORIZED, "the token has expired")
-        return token
+    def twin_get(self, device_id: str, now_at: float) -> Json:
+        """The twin as its device gets it; raise Refusal 404 or 429."""
+        self._twin_meter.admit(now_at)
+        return self.device(device_id).twin.device_document()
 
+    def twin_reported(self, device_id: str, patch: Json, now_at: float) -> int:
+        """Merge what the device reports; its new $version. Raise Refusal 400, 404, 413 or 429."""
+        self._twin_meter.admit(now_at)
+        device = self.device(device_id)
+        version = device.twin.patch_reported(patch, now_at)
+        device.last_activity_at = now_at
+        self.registry.save_twin(device)
+        return version
 
-def hub_of(user: str) -> str | None:
-    """The hub's name in a CONNECT's user name, in lower case; None if it is not one of a hub."""
-    match = _USER.fullmatch(user)
-    return match["hub"].lower() if match else None
+    def method_answered(self, device_id: str, rid: str, status: int, body: bytes) -> bool:
+        """Take a device's answer to a direct method; whether anybody waited for it."""
+        return self._calls.answered(device_id, rid, status, body)
 
+    # What a device is told.
 
-def twin_request_id(topic: str) -> str | None:
-    """The $rid of a twin request; None if the topic is another."""
-    match = _TWIN_REQUEST.fullmatch(topic)
-    return match["rid"] if match else None
+    def patch_twin(
+        self, device_id: str, patch: Json, if_match: str | None, now_at: float
+    ) -> Device:
+        """Merge the service's patch and notify the device; raise Refusal 400, 404, 412 or 413."""
+        device = self.device(device_id)
+        check_match(if_match, device.twin.etag)
+        tags, desired = twin_parts(patch)
+        self._notify(device, device.twin.patch(tags, desired, now_at))
+        return device
+
+    def replace_twin(
+        self, device_id: str, twin: Json, if_match: str | None, now_at: float
+    ) -> Device:
+        """Replace tags and desired properties and notify the device; raise Refusal as above."""
+        device = self.device(device_id)
+        check_match(if_match, device.twin.etag)
+        tags, desired = twin_parts(twin)
+        self._notify(device, device.twin.replace(tags or {}, desired or {}, now_at))
+        return device
+
+    def _notify(self, device: Device, told: Json | None) -> None:
+        self.registry.save_twin(device)
+        if told is not None and device.line is not None:
+            topic = f"$iothub/twin/PATCH/properties/desired/?$version={told['$version']}"
+            device.line.push(topics.DESIRED, topic, methods.written(told))
+
+    def call_method(
+        self, device_id: str, name: str, payload: bytes, on_answer: methods.OnAnswer
+    ) -> str:
+        """Send a call to the device; its rid. Raise Refusal 404 (unknown, not online) or 429.
+
+        on_answer: given the device's status and body, unless forget_method comes first.
+        """
+        device = self.device(device_id)
+        topic_filter = self._method_filter(device, name)
+        if device.line is None or topic_filter is None:
+            raise methods.not_online()
+        rid = self._calls.begin(device_id, on_answer)
+        if not device.line.push(topic_filter, methods.topic(name, rid), payload):
+            self._calls.forget(rid)
+            raise methods.not_online()
+        return rid
+
+    def forget_method(self, rid: str) -> None:
+        """Nobody waits for the answer any more."""
+        self._calls.forget(rid)
+
+    def takes_method(self, device_id: str, name: str) -> bool:
+        """Whether the device is there and subscribed to the method; raise Refusal 404001."""
+        return self._method_filter(self.device(device_id), name) is not None
+
+    def on_methods(self, device_id: str, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call wake, once, when the device next subscribes to methods; returns what undoes it."""
+        return self._calls.on_subscribed(device_id, wake)
+
+    def _method_filter(self, device: Device, name: str) -> str | None:
+        line = device.line
+        found = (f for f in topics.methods(name) if line is not None and line.has(f))
+        return next(found, None)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from ..answers import Json
+from ..journal import Journal, Nowhere
 
 MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_PROPERTIES = 100
+_KIND = "telemetry"
 _SYSTEM_PROPERTIES = {
     "$.mid": "message-id",
     "$.cid": "correlation-id",
@@ -54,32 +56,55 @@ class Message:
 
 
 class Telemetry:
-    """What the hubs received, newest last; beyond its bounds the oldest are dropped."""
+    """What the hubs received, newest last; beyond its bounds the oldest are dropped.
 
-    def __init__(self, max_messages: int = 10_000, max_bytes: int = 64 * 1024 * 1024) -> None:
+    The newest is kept in any case, so that a journal always knows the last sequence number.
+    """
+
+    def __init__(
+        self,
+        max_messages: int = 10_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        journal: Journal | None = None,
+    ) -> None:
         self._max_messages, self._max_bytes = max_messages, max_bytes
+        self._journal = journal or Nowhere()
         self._messages: deque[Message] = deque()
         self._bytes = 0
         self.received = 0
         self.dropped = 0
+        for sequence, document in self._journal.load(_KIND):
+            self._keep(_message(int(sequence), document))
 
     def append(self, message: Message) -> None:
+        """Keep the next message: its sequence number is `received` + 1."""
+        self._journal.put(_KIND, str(message.sequence), _document(message))
+        self._keep(message)
+
+    def _keep(self, message: Message) -> None:
         self.received = message.sequence
         self._messages.append(message)
         self._bytes += message.size
-        while len(self._messages) > self._max_messages or self._bytes > self._max_bytes:
-            self._bytes -= self._messages.popleft().size
+        while len(self._messages) > 1 and self._is_full():
+            oldest = self._messages.popleft()
+            self._bytes -= oldest.size
             self.dropped += 1
+            self._journal.delete(_KIND, str(oldest.sequence))
+
+    def _is_full(self) -> bool:
+        return len(self._messages) > self._max_messages or self._bytes > self._max_bytes
 
     def select(
         self, hub: str | None = None, device_id: str | None = None, after: int = 0
     ) -> list[Message]:
         """Messages whose sequence number is above `after`, oldest first."""
-        return [
-            m
-            for m in self._messages
-            if m.sequence > after and hub in (None, m.hub) and device_id in (None, m.device_id)
-        ]
+        found: list[Message] = []
+        for m in reversed(self._messages):  # a reader asks for the newest again and again
+            if m.sequence <= after:
+                break
+            if hub in (None, m.hub) and device_id in (None, m.device_id):
+                found.append(m)
+        return found[::-1]
 
 
 def parse_properties(bag: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -115,3 +140,27 @@ def shown(message: Message) -> Json:
         "properties": message.properties,
         "system_properties": message.system_properties,
     }
+
+
+def _document(message: Message) -> Json:
+    """A message as a journal keeps it."""
+    return {
+        "hub": message.hub,
+        "deviceId": message.device_id,
+        "receivedAt": message.received_at,
+        "body": base64.b64encode(message.body).decode(),
+        "properties": message.properties,
+        "system": message.system_properties,
+    }
+
+
+def _message(sequence: int, document: Json) -> Message:
+    return Message(
+        sequence,
+        document["hub"],
+        document["deviceId"],
+        document["receivedAt"],
+        base64.b64decode(document["body"]),
+        document["properties"],
+        document["system"],
+    )

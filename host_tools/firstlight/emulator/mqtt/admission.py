@@ -1,12 +1,14 @@
-"""Who a CONNECT is for, by its user name: the provisioning service, or one device's hub."""
+"""Who a CONNECT is for, by its user name: the provisioning service, or one device's hub.
+
+No I/O. Which code refuses what is protocol.md's; where that is UNCERTAIN, rules.py's.
+"""
 
 import re
 
 from ..answers import Refusal
-from ..dps import service as dps
-from ..dps.service import Request
+from ..dps.rules import API_VERSIONS, Request
 from ..hub import hub
-from ..hub.hub import NOT_AUTHORIZED, NotAdmitted
+from ..hub.hub import IDENTIFIER_REJECTED, NOT_AUTHORIZED, NotAdmitted
 from .dps_role import DpsRole
 from .hub_role import HubRole
 from .packets import Connect
@@ -16,32 +18,52 @@ _DPS_USER = re.compile(
     r"(?P<scope>[^/]+)/registrations/(?P<id>[^/]+)/api-version=(?P<version>[^&]+)"
     r"(&ClientVersion=.*)?"
 )
-_BAD_USER = 4
 
 
-def admit(cloud: Cloud, packet: Connect) -> Role:
-    """Judge a CONNECT by its user name; raise NotAdmitted with CONNACK's code."""
+def admit(cloud: Cloud, packet: Connect, over: str) -> Role:
+    """Judge a CONNECT by its user name; raise NotAdmitted with CONNACK's code.
+
+    over: mqtt, or websocket.
+    """
     user = packet.user or ""
     match = _DPS_USER.fullmatch(user)
     if match is not None:
-        return _admit_to_dps(cloud, packet, match)
+        return _admit_to_dps(cloud, packet, match, over)
     name = hub.hub_of(user)
     if name is None:
-        raise NotAdmitted(_BAD_USER, "the user name is neither DPS's nor a hub's")
+        code = cloud.rules.user_code
+        raise NotAdmitted(code, "the user name is neither DPS's nor a hub's")
     if name not in cloud.hubs:
         raise NotAdmitted(NOT_AUTHORIZED, f"no hub {name} here")
     return HubRole(cloud, cloud.hubs[name], packet)
 
 
-def _admit_to_dps(cloud: Cloud, packet: Connect, match: re.Match[str]) -> Role:
-    if packet.client_id != match["id"]:
-        raise NotAdmitted(hub.IDENTIFIER_REJECTED, "the client id is not the registration id")
-    if match["version"] not in dps.API_VERSIONS:
-        raise NotAdmitted(NOT_AUTHORIZED, "unknown api-version")
-    request = Request(match["scope"], match["id"], packet.password or "")
+def _admit_to_dps(cloud: Cloud, packet: Connect, match: re.Match[str], over: str) -> DpsRole:
+    rules = cloud.rules
+    id, version = match["id"], match["version"]
+    _check(packet.client_id == id, rules.id_code, "the client id is not the registration id")
+    _check(version in API_VERSIONS, rules.version_code, "unknown api-version")
+    _check(_is_scope(cloud, match["scope"]), rules.scope_code, "no such id scope")
+    if rules.parallel == "oldest" and id.lower() in cloud.dps_lines:
+        code = rules.id_code or IDENTIFIER_REJECTED
+        raise NotAdmitted(code, "the registration id is connected already")
+    request = Request(match["scope"], id, packet.password or "", api_version=version)
     if cloud.auth_at == "connect":
         try:
             cloud.dps.authenticate(request, cloud.clock())
         except Refusal as refusal:
-            raise NotAdmitted(NOT_AUTHORIZED, refusal.why) from None
-    return DpsRole(cloud, request)
+            raise NotAdmitted(rules.token_code, refusal.why) from None
+    return DpsRole(cloud, request, over)
+
+
+def _check(is_right: bool, code: int, why: str) -> None:
+    """Refuse what is wrong, unless it is to be let in (code 0)."""
+    if not is_right and code:
+        raise NotAdmitted(code, why)
+
+
+def _is_scope(cloud: Cloud, scope: str) -> bool:
+    rules = cloud.dps.rules
+    if rules.scope_case:
+        return scope == rules.id_scope
+    return scope.lower() == rules.id_scope.lower()

@@ -8,8 +8,9 @@ missing field, bytes left over and invalid UTF-8 are refused.
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from amqtt import errors  # type: ignore[import-untyped]
@@ -25,6 +26,9 @@ CONTROL_LIMIT = 4 * 1024
 PUBLISH_LIMIT = 300 * 1024
 _HEAD = re.compile(rb"(\x00\x04MQTT|\x00\x06MQIsdp)(.)", re.DOTALL)
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
+# Kinds that hold no payload and no secret, so that they may be remembered if they are short.
+_REPEATED = frozenset((PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT))
+_SHORT = 128
 _AMQTT_ERRORS = (errors.AMQTTError, errors.MQTTError, errors.CodecError, errors.NoDataError)
 _PARSER_ERRORS = (*_AMQTT_ERRORS, ValueError, TypeError, struct.error)
 
@@ -50,13 +54,14 @@ class Publish:
 
 @dataclass(frozen=True)
 class Connect:
-    """CONNECT of MQTT 3.1.1. user, password, will: None if absent."""
+    """CONNECT of MQTT 3.1.1. user, password, will: None if absent; clean: CleanSession."""
 
     client_id: str
     keepalive_s: int
     user: str | None
     password: str | None = field(repr=False)
     will: Publish | None = None
+    clean: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,12 @@ class Decoder:
 
 def parse(first: int, body: bytes) -> Packet:
     """One packet from its first byte and all that follows the length; raise PacketError."""
+    if first >> 4 in _REPEATED and len(body) <= _SHORT:
+        return _parse_once(first, body)
+    return _parse(first, body)
+
+
+def _parse(first: int, body: bytes) -> Packet:
     kind, flags = first >> 4, first & 0x0F
     reader = _READERS.get(kind)
     if reader is None:
@@ -154,30 +165,41 @@ def parse(first: int, body: bytes) -> Packet:
     if kind == CONNECT:
         _check_protocol(body)
     header = MQTTFixedHeader(kind, flags, len(body))
-    whole = header.to_bytes() + body
     try:
         raw = _run(packet_class(header).from_stream(_Body(body), header))
-        again = raw.to_bytes()
+        again = _body_of(raw)
     except _PARSER_ERRORS as error:
         raise PacketError(f"a malformed packet of type {kind}: {type(error).__name__}") from None
-    if again != whole:
+    if again != body:
         raise PacketError(f"a malformed packet of type {kind}: its lengths or its text are wrong")
     return reader(raw)
 
 
-def connack(code: int) -> bytes:
-    """CONNACK; sessions are never present (protocol.md 1.2)."""
-    return _bytes(ConnackPacket.build(0, code))
+# Packets are values, and devices say the same again and again: it is read once.
+_parse_once = lru_cache(maxsize=1024)(_parse)
 
 
+@lru_cache
+def connack(code: int, session_present: bool = False) -> bytes:
+    """CONNACK; a session is present only at a hub, with code 0 (protocol.md 1.2, MQTT-3.2.2-4)."""
+    return _bytes(ConnackPacket.build(int(session_present), code))
+
+
+@lru_cache(maxsize=1024)
 def puback(packet_id: int) -> bytes:
     return _bytes(PubackPacket.build(packet_id))
 
 
-def suback(packet_id: int, granted: list[int]) -> bytes:
-    return _bytes(SubackPacket.build(packet_id, granted))
+def suback(packet_id: int, granted: Sequence[int]) -> bytes:
+    return _suback(packet_id, tuple(granted))
 
 
+@lru_cache(maxsize=1024)
+def _suback(packet_id: int, granted: tuple[int, ...]) -> bytes:
+    return _bytes(SubackPacket.build(packet_id, list(granted)))
+
+
+@lru_cache(maxsize=1024)
 def unsuback(packet_id: int) -> bytes:
     return _bytes(UnsubackPacket.build(packet_id))
 
@@ -186,10 +208,10 @@ def pingresp() -> bytes:
     return b"\xd0\0"
 
 
-def publish(topic: str, payload: bytes, packet_id: int | None) -> bytes:
-    """PUBLISH, QoS 1 if it has a packet id, not retained."""
+def publish(topic: str, payload: bytes, packet_id: int | None, dup: bool = False) -> bytes:
+    """PUBLISH, QoS 1 if it has a packet id, not retained. dup: it was sent before (QoS 1 only)."""
     qos = int(packet_id is not None)
-    return _bytes(PublishPacket.build(topic, payload, packet_id, False, qos, False))
+    return _bytes(PublishPacket.build(topic, payload, packet_id, dup and qos == 1, qos, False))
 
 
 class _Body:
@@ -213,6 +235,13 @@ def _run(steps: Any) -> Any:
         return done.value
     steps.close()
     raise PacketError("the parser asked for more than the packet")
+
+
+def _body_of(raw: Any) -> bytes:
+    """What follows the fixed header, written again."""
+    head, payload = raw.variable_header, raw.payload
+    start = b"" if head is None else head.to_bytes()
+    return bytes(start if payload is None else start + payload.to_bytes(raw.fixed_header, head))
 
 
 def _bytes(packet: Any) -> bytes:
@@ -254,7 +283,8 @@ def _connect(raw: Any) -> Connect:
     user = _text(payload.username) if head.username_flag else None
     password = _text(payload.password) if head.password_flag else None
     will = _will(head, payload)
-    return Connect(_text(payload.client_id), head.keep_alive, user, password, will)
+    clean = head.clean_session_flag
+    return Connect(_text(payload.client_id), head.keep_alive, user, password, will, clean)
 
 
 def _will(head: Any, payload: Any) -> Publish | None:

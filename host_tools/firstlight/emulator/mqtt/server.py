@@ -1,120 +1,132 @@
 """The MQTT server: TLS on one port for DPS and every hub.
 
-Moves bytes between sockets and sessions and keeps their time; knows nothing of topics. Every
-connection has one timer, and every wait of a peer is bounded.
+Moves bytes between sockets and sessions, and lets none leave before what they acknowledge is
+kept; knows nothing of topics. Every connection has one timer, and every wait of a peer is bounded.
 """
 
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from ..endings import end
+from ..events import event
+from ..threshold import Lobby
+from ..tls import TlsServer
+from .clockwork import Bounds, Watch
 from .roles import Cloud
 from .session import Session
 
 _CLOSE_S = 5.0  # how long what was sent may take to leave, once a connection is to end
-_MAX_SLEEP_S = 60.0  # a clock that is set must be noticed
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Limits of a connection, in seconds."""
-
-    connect_s: float = 10.0
-    packet_s: float = 30.0
 
 
 class MqttServer:
-    """Listens, and knows its connections."""
+    """Listens, and knows its connections. lobby: for the faults before TLS, if there may be."""
 
-    def __init__(self, cloud: Cloud, bounds: Bounds) -> None:
+    def __init__(self, cloud: Cloud, bounds: Bounds, lobby: Lobby | None = None) -> None:
         self.cloud = cloud
         self.bounds = bounds
         self.connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self.tls = TlsServer(lambda: Connection(self), bounds.connect_s, self._no_tls, lobby)
 
     async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
-        """Listen at a bound socket; return the port. Raise OSError if it cannot be had."""
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self),
-            sock=door,
-            ssl=context,
-            backlog=100,  # asyncio accepts as many at a time, and complains as often if it cannot
-            ssl_handshake_timeout=self.bounds.connect_s,
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        """Listen at one more bound socket; return its port. Raise OSError if that cannot be."""
+        return await self.tls.start(door, context)
 
     async def stop(self) -> None:
-        """Close the listener and every connection."""
-        if self._server is not None:
-            self._server.close()
-            for connection in list(self.connections):
-                connection.abort()
-            await self._server.wait_closed()
+        """Close every listener and every connection."""
+        await self.tls.stop()
+
+    def _no_tls(self, peer: str, why: str) -> None:
+        self.cloud.emit(event(self.cloud.clock(), "mqtt", peer, f"no TLS: {why}"))
 
 
 class Connection(asyncio.Protocol):
     """One socket, its session and its timer."""
+
+    over = "mqtt"
 
     def __init__(self, server: MqttServer) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._idle_since = self._loop.time()
-        self._midway_since: float | None = None
-        self._packets_read = 0
+        self._watch: Watch | None = None
+        self._ending: asyncio.TimerHandle | None = None
+        self._timers: set[asyncio.TimerHandle] | None = None
+        self._peer = "?"
         self._out = bytearray()
-        self._is_feeding = False
+        self._is_feeding = self._is_paused = self._is_full = False
+
+    @property
+    def session(self) -> Session | None:
+        """Its conversation, once TLS is up."""
+        return self._session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  (asyncio's own contract)
         self._transport = transport
         address = transport.get_extra_info("peername") or ("?", 0)
-        peer = f"{address[0]}:{address[1]}"
+        self._peer = f"{address[0]}:{address[1]}"
         self._server.connections.add(self)
-        self._session = Session(self._server.cloud, self, peer)
-        self._watch()
+        self._session = Session(self._server.cloud, self, self._peer)
+        self._watch = Watch(self._session, self._server.bounds, self._server.cloud.clock)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
         session = self._session
         if session is None or session.is_closed:
             return
-        was_connected = session.is_connected
         self._is_feeding = True
         session.feed(data)
         self._is_feeding = False
         self._flush()
-        now = self._loop.time()
-        if session.packets_read != self._packets_read:
-            self._packets_read = session.packets_read
-            self._idle_since, self._midway_since = now, None
-        if session.is_midway and self._midway_since is None:
-            self._midway_since = now
-            self._watch()
-        elif session.is_connected != was_connected:
-            self._watch()
+        session.resume()  # what found no room in a long answer may follow
+        if self._watch is not None:
+            self._watch.fed()
 
     def connection_lost(self, _: Exception | None) -> None:
         """The socket has ended."""
         self._server.connections.discard(self)
-        self._stop_timer()
         if self._session is not None:
             self._session.lost()
-        self._stop_timer()
+        self._stop_timers()
+        for timer in self._timers or ():
+            timer.cancel()
 
     def pause_writing(self) -> None:
         """The peer does not read: read no more requests from it until it does."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._is_full = True
+        self._heed()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._is_full = False
+        self._heed()
+        if self._session is not None:
+            self._session.resume()
+
+    def pause(self) -> None:
+        """Read no more from the peer: a fault wants it."""
+        self._is_paused = True
+        self._heed()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._is_paused = False
+        self._heed()
+
+    def later(self, delay_s: float, do: Callable[[], None]) -> None:
+        """Call do in so many seconds, unless the connection is gone by then."""
+        timers = self._timers = self._timers or set()
+
+        def ring() -> None:
+            timers.discard(timer)
+            do()
+
+        timer = self._loop.call_later(delay_s, ring)
+        timers.add(timer)
 
     def send(self, data: bytes) -> None:
         """Session's way out; the answers to what came in one piece leave in one."""
@@ -122,51 +134,62 @@ class Connection(asyncio.Protocol):
         if not self._is_feeding:
             self._flush()
 
-    def _flush(self) -> None:
-        # A transport whose peer is gone would complain of each further write.
-        if self._out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(bytes(self._out))
-        self._out.clear()
+    def waiting(self) -> int:
+        """How many bytes are queued that the peer has not taken."""
+        queued = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return len(self._out) + queued
 
     def close(self) -> None:
         """End the connection once what was sent is out, and soon in any case."""
-        self._stop_timer()
+        self._stop_timers()
         self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-            self._timer = self._loop.call_later(_CLOSE_S, self.abort)
+            self._ending = self._loop.call_later(_CLOSE_S, self.abort)
+
+    def end(self, how: str) -> None:
+        """End it otherwise than in good order: `fin` or `reset`."""
+        self._stop_timers()
+        self._flush()
+        if self._transport is not None:
+            end(self._transport, how)
+            self._ending = self._loop.call_later(_CLOSE_S, self.abort)
 
     def abort(self) -> None:
         """End the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _watch(self) -> None:
-        """Close what is overdue, and look again when the next bound falls."""
-        self._stop_timer()
-        session = self._session
-        if session is None or session.is_closed:
+    def _flush(self) -> None:
+        """Let the answers leave, once what they acknowledge is kept."""
+        if not self._out:
             return
-        left_s, why = self._next_bound(session)
-        if left_s <= 0:
-            session.close(why)
-        else:
-            self._timer = self._loop.call_later(min(left_s, _MAX_SLEEP_S), self._watch)
+        data = bytes(self._out)
+        self._out.clear()
+        # A transport whose peer is gone would complain of each further write.
+        if self._transport is None or self._transport.is_closing():
+            return
+        cloud = self._server.cloud
+        try:
+            cloud.commit()
+        except OSError as error:
+            why = f"closed: nothing can be kept: {error.strerror or error}"
+            cloud.emit(event(cloud.clock(), "mqtt", self._peer, why))
+            self.abort()
+            return
+        self._transport.write(data)
 
-    def _next_bound(self, session: Session) -> tuple[float, str]:
-        now = self._loop.time()
-        bounds = self._server.bounds
-        if session.idle_limit_s is None:
-            return self._idle_since + bounds.connect_s - now, "no CONNECT came in time"
-        waits = [(self._idle_since + session.idle_limit_s - now, "silent for 1.5 x keepalive")]
-        if self._midway_since is not None:
-            waits.append((self._midway_since + bounds.packet_s - now, "half a packet came"))
-        if session.expires_at is not None:
-            left_s = session.expires_at - self._server.cloud.clock()
-            waits.append((left_s, "the token has expired"))
-        return min(waits)
+    def _heed(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._is_paused or self._is_full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _stop_timers(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None

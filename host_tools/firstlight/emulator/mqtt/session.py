@@ -4,13 +4,15 @@ No sockets and no timers. Whatever a peer sends, its worst effect is that this c
 with one event; no other one is touched.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 from ..events import event
+from ..faults.faults import Whom
 from ..hub.hub import NotAdmitted
 from ..hub.telemetry import Foreign
 from . import packets
 from .admission import admit
+from .outbox import Outbox
 from .packets import (
     Connect,
     Decoder,
@@ -18,36 +20,35 @@ from .packets import (
     Packet,
     PacketError,
     Ping,
+    Puback,
     Publish,
     Subscribe,
     Unsubscribe,
 )
-from .roles import Cloud, Reply, Role
+from .roles import Cloud, Role
+from .trouble import Trouble
+from .wire import Wire
 
-_MAX_KEEPALIVE_S = 1177  # protocol.md 6.7: the server waits 1.5 times this at most
-
-
-class Wire(Protocol):
-    """Where a session's bytes go. close: after what was sent is out."""
-
-    def send(self, data: bytes) -> None:
-        """Queue bytes for the peer."""
-
-    def close(self) -> None:
-        """End the connection."""
+_MAX_FILTERS = 5  # "a device can only subscribe to five topics at a time"
+# What is sent of itself (messages, methods, desired properties) waits for a peer that lags behind,
+# or ends a connection that reads nothing at all; answers are bounded by reading no more requests.
+_ROOM_BYTES = 256 * 1024
+_ROOM_IN_FLIGHT = 20
+_MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 
 class Session:
-    """The server's side of a connection. peer: its address, for the log."""
+    """The server's side of a connection, and its hub's Line. peer: its address, for the log."""
 
     def __init__(self, cloud: Cloud, wire: Wire, peer: str) -> None:
         self._cloud = cloud
-        self._wire = wire
+        self._wire = Trouble(cloud.faults, wire, self)
         self._peer = peer
         self._decoder = Decoder()
         self._role: Role | None = None
         self._filters: dict[str, int] = {}
-        self._last_id = 0
+        self._outbox = Outbox()
+        self._is_blocked = False
         self.packets_read = 0
         self.idle_limit_s: float | None = None
         self.is_closed = False
@@ -69,18 +70,91 @@ class Session:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the peer."""
+        if self._wire.has_struck:
+            data = self._wire.received(data)
         try:
             for packet in self._decoder.feed(data):
                 self.packets_read += 1
-                self._take(packet)
+                if not self._is_stopped(packet):
+                    self._take(packet)
                 if self.is_closed:
                     return
-        except PacketError as error:
-            if error.code is not None and self._role is None:
-                self._wire.send(packets.connack(error.code))
-            self.close(str(error))
-        except (Foreign, NotAdmitted) as error:
-            self.close(str(error))
+        except (PacketError, Foreign, NotAdmitted) as error:
+            self._fail(error)
+
+    def act(self, packet: Packet) -> None:
+        """Take a packet that a fault kept back until now (Talk)."""
+        try:
+            if not self.is_closed:
+                self._take(packet)
+        except (PacketError, Foreign, NotAdmitted) as error:
+            self._fail(error)
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, as host:port."""
+        return self._peer
+
+    def whom(self) -> Whom:
+        """Whose conversation it is, for faults (Talk)."""
+        if self._role is None:
+            return Whom()
+        return Whom(self._role.id, self._role.hub_name, self._role.part)
+
+    def push(
+        self,
+        topic_filter: str,
+        topic: str,
+        payload: bytes,
+        on_ack: Callable[[float], None] | None = None,
+        again: bool = False,
+    ) -> bool:
+        """Send a message if the peer subscribed to topic_filter; whether it was sent (Line)."""
+        is_sent = self._send(topic_filter, topic, payload, on_ack, again)
+        if is_sent:
+            self._tell(f"sent {topic}, {len(payload)} bytes")
+        return is_sent
+
+    def _send(
+        self,
+        topic_filter: str,
+        topic: str,
+        payload: bytes,
+        on_ack: Callable[[float], None] | None = None,
+        again: bool = False,
+    ) -> bool:
+        qos = self._filters.get(topic_filter)
+        if qos is None or self.is_closed:
+            return False
+        if self._wire.waiting() > _MAX_WAITING_BYTES:
+            self.close("it reads nothing of what is sent to it")
+            return False
+        packet_id = None
+        if qos:
+            packet_id = self._outbox.add(on_ack)
+            if packet_id is None:
+                self.close("it acknowledges nothing of what is sent to it")
+                return False
+        self._wire.send(packets.publish(topic, payload, packet_id, again))
+        if not qos and on_ack is not None:
+            on_ack(self._cloud.clock())
+        return True
+
+    def has(self, topic_filter: str) -> bool:
+        """Whether the peer subscribed to it (Line)."""
+        return topic_filter in self._filters and not self.is_closed
+
+    def has_room(self) -> bool:
+        """Whether the peer keeps up (Line); if not, resume() or an acknowledgement goes on."""
+        is_full = self._wire.waiting() >= _ROOM_BYTES or len(self._outbox) >= _ROOM_IN_FLIGHT
+        self._is_blocked = self._is_blocked or is_full
+        return not is_full and not self.is_closed
+
+    def resume(self) -> None:
+        """The wire has room: send on, if something waits for that."""
+        if self._is_blocked and not self.is_closed and self._role is not None:
+            self._is_blocked = False
+            self._role.ready()
 
     def close(self, why: str) -> None:
         """End the conversation, and say why in the log; do nothing if it has ended."""
@@ -98,8 +172,19 @@ class Session:
     def _finish(self) -> None:
         self.is_closed = True
         if self._role is not None:
-            self._role.end(self.close)
+            self._role.end(self)
         self._wire.close()
+
+    def _fail(self, error: Exception) -> None:
+        code = error.code if isinstance(error, PacketError) else None
+        if code is not None and self._role is None:
+            self._wire.send(packets.connack(code))
+        self.close(str(error))
+
+    def _is_stopped(self, packet: Packet) -> bool:
+        """Whether a fault has the packet; while none is set, no more than two tests."""
+        wire = self._wire
+        return (self._cloud.faults.is_set or wire.has_struck) and wire.stops(packet)
 
     def _tell(self, what: str) -> None:
         part, id = (self._role.part, self._role.id) if self._role else ("mqtt", self._peer)
@@ -110,15 +195,26 @@ class Session:
             self._connect(packet)
         elif isinstance(packet, Publish):
             self._publish(packet, self._role)
+        elif isinstance(packet, Puback):
+            self._acknowledged(packet.packet_id)
         elif isinstance(packet, Ping):
             self._wire.send(packets.pingresp())
-        elif isinstance(packet, Subscribe):
-            self._subscribe(packet, self._role)
+        else:
+            self._manage(packet, self._role)
+
+    def _acknowledged(self, packet_id: int) -> None:
+        if self._outbox.acknowledged(packet_id, self._cloud.clock()):
+            self._tell("acknowledged a message")
+        self.resume()
+
+    def _manage(self, packet: Packet, role: Role) -> None:
+        if isinstance(packet, Subscribe):
+            self._subscribe(packet, role)
         elif isinstance(packet, Unsubscribe):
-            self._unsubscribe(packet)
+            self._unsubscribe(packet, role)
         elif isinstance(packet, Disconnect):
             self._tell("disconnected")
-            self._role.leave()
+            role.leave()
             self._finish()
         elif isinstance(packet, Connect):
             raise PacketError("a second CONNECT")  # MQTT-3.1.0-2
@@ -127,45 +223,51 @@ class Session:
         if not isinstance(packet, Connect):
             raise PacketError("the first packet is not CONNECT")  # MQTT-3.1.0-1
         try:
-            role = admit(self._cloud, packet)
+            role = admit(self._cloud, packet, self._wire.over)
         except NotAdmitted as error:
             self._wire.send(packets.connack(error.code))
             who = f"client {packet.client_id} refused with CONNACK {error.code}: {error}"
             raise NotAdmitted(error.code, who) from None
         self._role = role
         self._decoder.publish_limit = packets.PUBLISH_LIMIT
-        self.idle_limit_s = 1.5 * min(packet.keepalive_s or _MAX_KEEPALIVE_S, _MAX_KEEPALIVE_S)
-        role.begin(self.close)
-        self._wire.send(packets.connack(0))
+        silence_s = 1.5 * packet.keepalive_s or role.max_silence_s
+        self.idle_limit_s = min(silence_s, role.max_silence_s)
+        kept = role.begin(self)
+        self._wire.send(packets.connack(0, kept is not None and kept.is_told))
+        for name, qos in kept.filters.items() if kept else ():
+            self._filters[name] = qos
+            role.subscribed(name, qos)
 
     def _publish(self, packet: Publish, role: Role) -> None:
         if packet.qos == 2:
+            if role.ignores_qos2:
+                self._tell("ignored: a PUBLISH with QoS 2")
+                return
             raise Foreign("a PUBLISH with QoS 2")
         reply = role.published(packet)
         if packet.packet_id is not None:
             self._wire.send(packets.puback(packet.packet_id))
-        if reply is not None:
-            self._deliver(reply)
-
-    def _deliver(self, reply: Reply) -> None:
-        qos = self._filters.get(reply.filter)
-        if qos is None:
-            self._tell("an answer that the device did not subscribe to")
+        if reply is None:
             return
-        packet_id = None
-        if qos:
-            self._last_id = packet_id = self._last_id % 65535 + 1
-        self._wire.send(packets.publish(reply.topic, reply.payload, packet_id))
+        if not self._send(reply.filter, reply.topic, reply.payload) and not self.is_closed:
+            self._tell("an answer that the device did not subscribe to")
+        if reply.is_last:
+            self.close("after an error, as it was told to")
 
     def _subscribe(self, packet: Subscribe, role: Role) -> None:
-        for name, _ in packet.filters:
-            if not role.takes(name):
-                raise Foreign("a subscription that is not allowed")
-        granted = [min(qos, 1) for _, qos in packet.filters]
-        self._filters.update((name, min(qos, 1)) for name, qos in packet.filters)
-        self._wire.send(packets.suback(packet.packet_id, granted))
+        granted = {name: min(qos, 1) for name, qos in packet.filters if role.takes(name)}
+        if any(name not in granted for name, _ in packet.filters) and not role.denies_softly:
+            raise Foreign("a subscription that is not allowed")
+        if len(self._filters | granted) > _MAX_FILTERS:
+            raise Foreign(f"more than {_MAX_FILTERS} subscriptions")
+        self._filters |= granted
+        codes = [min(qos, 1) if name in granted else 0x80 for name, qos in packet.filters]
+        self._wire.send(packets.suback(packet.packet_id, codes))
+        for name, qos in granted.items():
+            role.subscribed(name, qos)
 
-    def _unsubscribe(self, packet: Unsubscribe) -> None:
+    def _unsubscribe(self, packet: Unsubscribe, role: Role) -> None:
         for name in packet.filters:
-            self._filters.pop(name, None)
+            if self._filters.pop(name, None) is not None:
+                role.unsubscribed(name)
         self._wire.send(packets.unsuback(packet.packet_id))

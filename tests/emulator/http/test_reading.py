@@ -1,0 +1,221 @@
+"""Telemetry as a stream of server-sent events, and the emulator's other calls of its own."""
+
+import contextlib
+import errno
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.settings import Settings
+from tests.emulator.peers import PATIENCE_S, Peer, connect, join_hub, publish, token
+
+EVENTS = "devices/dev-1/messages/events/"
+STREAM = "/emulator/telemetry/stream"
+
+
+def a_device(azure: RunningAzure, id: str = "dev-1") -> str:
+    return azure.create_device(id).primary_b64
+
+
+def say(azure: RunningAzure, *bodies: bytes) -> None:
+    with join_hub(azure, "dev-1", a_device(azure)) as peer:
+        for body in bodies:
+            peer.send(publish(EVENTS, body))
+            assert peer.read()[0] == 0x40
+
+
+@contextlib.contextmanager
+def asked(
+    azure: RunningAzure, path: str, method: str = "GET", **headers: str
+) -> Iterator[http.client.HTTPResponse]:
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    connection = http.client.HTTPSConnection(
+        "localhost", azure.https_port, timeout=PATIENCE_S, context=context
+    )
+    try:
+        connection.request(method, path, headers=headers)
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def events(answer: http.client.HTTPResponse, count: int) -> list[tuple[int, str]]:
+    """The next events of a stream: (id, body)."""
+    found: list[tuple[int, str]] = []
+    while len(found) < count:
+        line = answer.readline().decode()
+        assert line, "the stream has ended"
+        if line.startswith("id: "):
+            number = int(line[4:])
+            data = answer.readline().decode()
+            assert data.startswith("data: ")
+            assert answer.readline() == b"\n"
+            message = json.loads(data[6:])
+            assert message["sequence"] == number
+            found.append((number, message["body"]))
+    return found
+
+
+def test_a_stream_begins_with_what_is_kept_and_goes_on_with_what_comes(
+    azure: RunningAzure,
+) -> None:
+    say(azure, b"one", b"two")
+    with asked(azure, STREAM + "?device=dev-1") as answer:
+        assert answer.getheader("Content-Type") == "text/event-stream"
+        assert events(answer, 2) == [(1, "one"), (2, "two")]
+        say(azure, b"three")
+        assert events(answer, 1) == [(3, "three")]
+
+
+def test_a_stream_goes_on_where_it_was_left(azure: RunningAzure) -> None:
+    say(azure, b"one", b"two", b"three")
+    with asked(azure, STREAM + "?after=0", **{"Last-Event-ID": "2"}) as answer:
+        assert events(answer, 1) == [(3, "three")]
+    with asked(azure, STREAM + "?after=1") as answer:
+        assert events(answer, 1) == [(2, "two")]
+
+
+def test_a_stream_is_of_one_hub_or_device_only(azure: RunningAzure) -> None:
+    say(azure, b"one")
+    with asked(azure, STREAM + "?hub=localhost&device=dev-2") as answer:
+        with join_hub(azure, "dev-2", a_device(azure, "dev-2")) as peer:
+            peer.send(publish("devices/dev-2/messages/events/", b"mine"))
+        assert events(answer, 1) == [(2, "mine")]
+
+
+def test_a_bad_number_is_400_before_the_stream_begins(azure: RunningAzure) -> None:
+    with asked(azure, STREAM + "?after=x") as answer:
+        assert answer.status == 400
+        assert json.loads(answer.read())["errorCode"] == 400000
+
+
+def test_a_silent_stream_says_that_it_is_there(azure: RunningAzure) -> None:
+    azure.call(lambda local: setattr(local.servers.http._back.reading, "_silence_s", 0.05))
+    with asked(azure, STREAM) as answer:
+        lines = [answer.readline() for _ in range(4)]
+    assert lines == [b": telemetry\n", b"\n", b": still here\n", b"\n"]
+
+
+def test_a_reader_that_does_not_read_is_let_go() -> None:
+    with running_azure(Settings(mqtt_port=0, https_port=0, packet_timeout_s=0.5)) as azure:
+        context = ssl.create_default_context(cafile=str(azure.root_pem))
+        plain = socket.create_connection(("127.0.0.1", azure.https_port), PATIENCE_S)
+        with context.wrap_socket(plain, server_hostname="localhost") as reader:
+            reader.sendall(f"GET {STREAM} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert b"200 OK" in reader.recv(1000)
+            say(azure, *[b"x" * 200_000] * 60)
+            assert azure.wait_for(lambda local: not local.servers.http.streams, PATIENCE_S)
+
+
+def test_streams_that_end_leave_nothing_behind(azure: RunningAzure) -> None:
+    with asked(azure, STREAM):
+        assert azure.wait_for(lambda local: local.servers.http.streams == 1, PATIENCE_S)
+    say(azure, b"one")
+    assert azure.wait_for(lambda local: not local.servers.http.streams, PATIENCE_S)
+    assert [event for event in azure.log if event.get("status", 0) >= 500] == []
+
+
+def test_who_is_connected_is_shown_and_can_be_kicked(azure: RunningAzure) -> None:
+    with join_hub(azure, "dev-1", a_device(azure)) as peer:
+        with asked(azure, "/emulator/connections") as answer:
+            (shown,) = json.loads(answer.read())
+        assert (shown["part"], shown["device"], shown["hub"]) == ("hub", "dev-1", "localhost")
+        address, port = peer.socket.getsockname()
+        assert (shown["over"], shown["peer"]) == ("mqtt", f"{address}:{port}")
+        with asked(azure, "/emulator/connections/localhost/dev-1", "DELETE") as answer:
+            assert (answer.status, answer.read()) == (204, b"")
+        assert peer.is_closed_by_server()
+    with asked(azure, "/emulator/connections/localhost/dev-1", "DELETE") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("HEAD", "/emulator/info", 200),
+        ("HEAD", "/emulator/nonsense", 404),
+        ("OPTIONS", "/emulator/info", 405),
+        ("POST", "/emulator/info", 405),
+        ("POST", "/emulator/connections", 405),
+        ("GET", "/emulator", 404),
+        ("GET", "/emulator/connections/localhost/dev-1/x", 404),
+        ("HEAD", "/emulator/telemetry", 405),
+        ("DELETE", "/emulator/telemetry", 405),
+        ("POST", STREAM, 405),
+        ("GET", "/$iothub/websocket", 400),
+        ("POST", "/$iothub/websocket", 405),
+        ("GET", "/", 401),
+        ("OPTIONS", "/enrollments/a", 401),
+        ("GET", "/nowhere/else", 401),
+    ],
+)
+def test_what_is_not_there_is_told_in_azures_form(
+    azure: RunningAzure, method: str, path: str, status: int
+) -> None:
+    with asked(azure, path, method) as answer:
+        body = answer.read()
+        assert answer.status == status or (status == 401 and answer.status in (400, 404, 405))
+        if method == "HEAD":
+            assert body == b""
+        elif status >= 400:
+            assert set(json.loads(body)) >= {"errorCode", "trackingId", "message", "timestampUtc"}
+
+
+def test_options_star_and_an_absolute_url_are_answered(azure: RunningAzure) -> None:
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    for line in ("OPTIONS *", "GET https://localhost/emulator/info"):
+        plain = socket.create_connection(("127.0.0.1", azure.https_port), PATIENCE_S)
+        with context.wrap_socket(plain, server_hostname="localhost") as peer:
+            peer.sendall(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert peer.recv(1000).startswith(b"HTTP/1.1 ")
+    assert [event for event in azure.log if event.get("status", 0) >= 500] == []
+
+
+class FullDisk:
+    """A commit that cannot be."""
+
+    def __call__(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "azure.db")
+
+
+def test_what_cannot_be_kept_is_not_acknowledged(azure: RunningAzure) -> None:
+    back = azure.local.servers.http._back
+    object.__setattr__(back, "commit", FullDisk())
+    with pytest.raises(ConnectionError), asked(azure, "/devices"):
+        pass
+    told = [event for event in azure.log if "not kept" in event["what"]]
+    assert len(told) == 1
+    assert [event for event in azure.log if event.get("status", 0) >= 500] == told
+    assert [event for event in azure.log if "unexpected" in event["what"]] == []
+
+
+def test_parallel_requests_do_not_wait_for_each_other(azure: RunningAzure) -> None:
+    answers: list[Any] = []
+
+    def wait() -> None:
+        with asked(azure, "/emulator/telemetry?wait_s=60") as answer:
+            answers.append(json.loads(answer.read()))
+
+    waiting = [threading.Thread(target=wait) for _ in range(5)]
+    for one in waiting:
+        one.start()
+    with asked(azure, "/emulator/info") as answer:
+        assert answer.status == 200
+    say(azure, b"now")
+    for one in waiting:
+        one.join(PATIENCE_S)
+    assert [[m["body"] for m in found] for found in answers] == [["now"]] * 5
+
+
+def test_a_wrong_user_name_over_mqtt_is_shown_nowhere(azure: RunningAzure) -> None:
+    with Peer(azure) as peer:
+        peer.send(connect("dev-1", "nonsense", token("a/b", "AAAA")))
+        assert peer.read()[1][1:] in (b"\4", b"\5")
+    assert azure.wait_for(lambda local: not local.connections(), PATIENCE_S)

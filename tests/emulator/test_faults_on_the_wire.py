@@ -1,0 +1,380 @@
+"""Faults in MQTT packets, as a client sees them over real TLS sockets."""
+
+import json
+import time
+
+import pytest
+
+from firstlight.emulator.running import RunningAzure
+from tests.emulator.broken import CLOSED, FIN, RESET, SILENT, Observer, at_dps, greeting
+from tests.emulator.peers import (
+    POLL,
+    REGISTER,
+    RESULTS,
+    connect,
+    join_hub,
+    packet,
+    publish,
+    subscribe,
+    token,
+)
+from tests.emulator.test_http import a_device
+
+EVENTS = "devices/dev-1/messages/events/"
+PING = packet(0xC0, b"")
+PONG = b"\xd0\0"
+CONNACK = b"\x20\2\0\0"
+SUBACK = b"\x90\3\0\1\1"
+SOON_S = 0.3  # how long a test listens for what must not come
+
+
+def hits(azure: RunningAzure) -> list[int]:
+    return [fault["hits"] for fault in azure.faults()]
+
+
+def test_a_hit_is_an_event_that_names_the_device_and_the_fault(azure: RunningAzure) -> None:
+    azure.add_fault("pingresp drop device=DEV-1")
+    with at_dps(azure) as peer:
+        peer.send(PING)
+        assert peer.rest(SOON_S) == (b"", SILENT)
+    (told,) = [event for event in azure.log if event["part"] == "fault"]
+    assert (told["id"], told["fault"]) == ("dev-1", "f1")
+    assert told["what"] == "f1 strikes at pingresp: pingresp drop device=DEV-1"
+
+
+@pytest.mark.parametrize(
+    ("end", "seen"), [("close", CLOSED), ("fin", FIN), ("reset", RESET), ("hold", SILENT)]
+)
+def test_an_answer_is_cut_and_the_connection_ends_as_told(
+    azure: RunningAzure, end: str, seen: str
+) -> None:
+    azure.add_fault(f"register-answer cut bytes=7 end={end}")
+    with at_dps(azure) as peer:
+        peer.send(publish(REGISTER + "1", b"{}"))
+        data, how = peer.rest(SOON_S if end == "hold" else 10)
+    assert (data[:4], len(data), how) == (b"\x40\2\0\7", 4 + 7, seen)
+    assert data[4] == 0x32
+
+
+@pytest.mark.parametrize("end", [CLOSED, FIN, RESET])
+def test_a_packet_ends_the_connection_before_it_is_processed(
+    azure: RunningAzure, end: str
+) -> None:
+    azure.add_fault(f"register close end={end}")
+    with at_dps(azure) as peer:
+        peer.send(publish(REGISTER + "1", b"{}"))
+        assert peer.rest() == (b"", end)
+    assert azure.call(lambda local: local.store.registration("dev-1")) is None
+
+
+def test_an_answer_may_be_lost_after_the_registration_was_made(azure: RunningAzure) -> None:
+    azure.add_fault("register-answer drop times=1")
+    with at_dps(azure) as peer:
+        peer.send(publish(REGISTER + "1", b"{}"))
+        assert peer.rest(SOON_S) == (b"\x40\2\0\7", SILENT)
+    assert azure.call(lambda local: local.store.registration("dev-1")) is not None
+
+
+@pytest.mark.parametrize(
+    ("point", "sent"),
+    [
+        ("connect", b""),
+        ("subscribe", CONNACK),
+        ("pingreq", CONNACK + SUBACK),
+        ("register", CONNACK + SUBACK + PONG),
+    ],
+)
+def test_a_packet_is_ignored_and_the_rest_goes_on(
+    azure: RunningAzure, point: str, sent: bytes
+) -> None:
+    azure.add_fault(f"{point} ignore")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key))
+        if point != "connect":
+            peer.send(subscribe(RESULTS))
+        if point in ("pingreq", "register"):
+            peer.send(PING)
+        if point == "register":
+            peer.send(publish(REGISTER + "1", b"{}"))
+        assert peer.rest(SOON_S) == (sent, SILENT)
+    assert hits(azure) == [1]
+
+
+@pytest.mark.parametrize(
+    ("point", "sent"),
+    [
+        ("connack", SUBACK + PONG + b"\x40\2\0\7"),
+        ("suback", CONNACK + PONG + b"\x40\2\0\7"),
+        ("pingresp", CONNACK + SUBACK + b"\x40\2\0\7"),
+        ("register-puback", CONNACK + SUBACK + PONG),
+    ],
+)
+def test_an_answer_of_mqtt_is_missing_and_nothing_else(
+    azure: RunningAzure, point: str, sent: bytes
+) -> None:
+    azure.add_fault(f"{point} drop")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        whole = greeting(azure, "dev-1", key) + subscribe(RESULTS) + PING
+        peer.send(whole + publish(REGISTER + "1", b"{}"))
+        data, how = peer.rest(SOON_S)
+    assert how == SILENT
+    assert data[: len(sent)] == sent
+    assert b"$dps/registrations/res/202" in data[len(sent) :]
+
+
+def test_a_half_open_connection_reads_and_says_nothing_until_it_is_reset(
+    azure: RunningAzure,
+) -> None:
+    azure.add_fault("pingreq hold seconds=0.6")
+    with at_dps(azure) as peer:
+        peer.send(PING)
+        assert peer.rest(SOON_S) == (b"", SILENT)
+        peer.send(publish(REGISTER + "1", b"{}"))
+        assert peer.rest() == (b"", RESET)
+    assert azure.call(lambda local: local.store.registration("dev-1")) is None
+
+
+@pytest.mark.parametrize("point", ["connect", "connack", "pingreq", "pingresp"])
+def test_a_delay_keeps_the_order(azure: RunningAzure, point: str) -> None:
+    azure.add_fault(f"{point} delay seconds={SOON_S}")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    began = time.monotonic()
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key) + PING + subscribe(RESULTS))
+        assert [peer.read()[0] for _ in range(3)] == [0x20, 0xD0, 0x90]
+    assert time.monotonic() - began >= SOON_S
+
+
+def test_a_packet_comes_a_byte_at_a_time_and_is_whole(azure: RunningAzure) -> None:
+    azure.add_fault("packet-out split size=1")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key))
+        assert peer.pieces(4) == [b"\x20", b"\2", b"\0", b"\0"]
+        peer.send(subscribe(RESULTS) + publish(REGISTER + "1", b"{}"))
+        topic, body = peer.read_message()
+        assert topic.startswith("$dps/registrations/res/202/?$rid=1")
+        assert json.loads(body)["status"] == "assigning"
+
+
+@pytest.mark.parametrize("dup", [False, True])
+def test_an_answer_comes_twice(azure: RunningAzure, dup: bool) -> None:
+    azure.add_fault(at="register-answer", do="duplicate", dup=dup)
+    with at_dps(azure) as peer:
+        peer.send(publish(REGISTER + "1", b"{}"))
+        assert peer.read() == (0x40, b"\0\7")
+        first, second = peer.read(), peer.read()
+    assert first[0] == 0x32
+    assert second == (0x3A if dup else 0x32, first[1])
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 255])
+def test_connack_refuses_with_any_code(azure: RunningAzure, code: int) -> None:
+    azure.add_fault(f"connect refuse code={code}")
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", "AAAA"))
+        assert peer.rest() == (b"\x20\2\0" + bytes([code]), CLOSED)
+
+
+def test_connack_says_no_though_the_connection_goes_on(azure: RunningAzure) -> None:
+    azure.add_fault("connack code value=3")
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", "AAAA") + PING)
+        assert peer.rest(SOON_S) == (b"\x20\2\0\3" + PONG, SILENT)
+
+
+@pytest.mark.parametrize(
+    ("fault", "answered"), [("subscribe refuse", False), ("suback code value=128", True)]
+)
+def test_suback_says_no_before_or_after_it_counts(
+    azure: RunningAzure, fault: str, answered: bool
+) -> None:
+    azure.add_fault(fault)
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key) + subscribe(RESULTS))
+        assert peer.read() == (0x20, b"\0\0")
+        assert peer.read() == (0x90, b"\0\1\x80")
+        peer.send(publish(REGISTER + "1", b"{}"))
+        assert (b"res/202" in peer.rest(SOON_S)[0]) is answered
+
+
+@pytest.mark.parametrize(
+    ("limit", "pings"),
+    [("packets_in=4", 4), ("packets_out=4", 3), ("bytes_in=7", 3), ("seconds=0.2", 9)],
+)
+def test_a_connection_lives_no_longer_than_told(
+    azure: RunningAzure, limit: str, pings: int
+) -> None:
+    azure.add_fault(f"connect limit {limit} end=reset times=1")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key))
+        assert peer.read() == (0x20, b"\0\0")
+        peer.send(PING * 9)
+        assert peer.rest() == (PONG * pings, RESET)
+
+
+def test_the_last_byte_of_a_connection_may_be_inside_a_packet(azure: RunningAzure) -> None:
+    azure.add_fault("connect limit bytes_out=7 end=reset times=1")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    with Observer(azure) as peer:
+        peer.send(greeting(azure, "dev-1", key) + PING * 3)
+        assert peer.rest() == (CONNACK + PONG + b"\xd0", RESET)
+
+
+def test_a_throttled_hub_closes_and_what_it_had_acknowledged_is_there(
+    azure: RunningAzure,
+) -> None:
+    azure.add_fault("telemetry close every=3")
+    with join_hub(azure, "dev-1", a_device(azure)) as peer:
+        peer.send(b"".join(publish(EVENTS, bytes([i])) for i in range(5)))
+        assert peer.is_closed_by_server()
+    assert [message.body for message in azure.telemetry()] == [b"\0", b"\1"]
+
+
+def test_faults_hit_the_device_that_they_are_for_alone(azure: RunningAzure) -> None:
+    azure.add_fault("pingresp drop device=dev-1 part=dps over=mqtt")
+    azure.add_fault("pingresp drop part=hub")
+    azure.add_fault("pingresp drop over=websocket")
+    with at_dps(azure, "dev-1") as first, at_dps(azure, "dev-2") as second:
+        first.send(PING)
+        second.send(PING)
+        assert second.read() == (0xD0, b"")
+        assert first.rest(SOON_S) == (b"", SILENT)
+    assert hits(azure) == [1, 0, 0]
+
+
+def test_a_hub_is_named_by_its_own_fault(azure: RunningAzure) -> None:
+    azure.add_fault("connect refuse code=3 hub=LOCALHOST times=1")
+    key = a_device(azure)
+    with at_dps(azure, "dev-2"), Observer(azure) as peer:
+        password = token("localhost/devices/dev-1", key, skn=None)
+        peer.send(connect("dev-1", "localhost/dev-1/?api-version=2021-04-12", password))
+        assert peer.rest() == (b"\x20\2\0\3", CLOSED)
+    with join_hub(azure, "dev-1", key):
+        pass
+
+
+def test_a_twin_is_throttled_before_or_after_it_is_patched(azure: RunningAzure) -> None:
+    azure.add_fault("twin-get refuse status=429 times=1")
+    azure.add_fault("twin-report refuse status=500 times=1")
+    azure.add_fault("twin-report-answer refuse status=503 after=1 times=1")
+    with join_hub(azure, "dev-1", a_device(azure)) as peer:
+        peer.send(subscribe("$iothub/twin/res/#"))
+        for i in range(4):
+            peer.send(publish(f"$iothub/twin/GET/?$rid=g{i}"))
+            if i < 3:
+                body = b'{"n":%d}' % i
+                peer.send(publish(f"$iothub/twin/PATCH/properties/reported/?$rid=r{i}", body))
+        said = [peer.read_message() for _ in range(7)]
+    assert [(topic.split("?")[0][-4:-1], body[:2]) for topic, body in said] == [
+        ("429", b""),
+        ("500", b""),
+        ("200", b'{"'),
+        ("503", b""),
+        ("200", b'{"'),
+        ("204", b""),
+        ("200", b'{"'),
+    ]
+    assert "n" not in json.loads(said[2][1])["reported"]
+    assert json.loads(said[4][1])["reported"]["n"] == 1
+    assert [topic.rpartition("$rid=")[2] for topic, _ in said[:4]] == ["g0", "r0", "g1", "r1"]
+
+
+def test_other_bytes_leave_instead(azure: RunningAzure) -> None:
+    azure.add_fault("pingresp replace hex=d005")
+    with at_dps(azure) as peer:
+        peer.send(PING)
+        assert peer.rest(SOON_S) == (b"\xd0\5", SILENT)
+
+
+def test_cleared_faults_strike_no_more(azure: RunningAzure) -> None:
+    fault = azure.add_fault("pingresp drop")
+    assert azure.clear_faults(fault["id"])
+    assert not azure.clear_faults(fault["id"])
+    with at_dps(azure) as peer:
+        peer.send(PING)
+        assert peer.read() == (0xD0, b"")
+
+
+def test_several_faults_at_one_point_are_one_fault(azure: RunningAzure) -> None:
+    azure.add_fault("poll-answer delay seconds=0.1")
+    azure.add_fault("poll-answer refuse status=500")
+    azure.add_fault("poll-answer cut bytes=60 end=fin")
+    with at_dps(azure) as peer:
+        peer.send(publish(REGISTER + "1", b"{}"))
+        _, body = peer.read_message()
+        peer.send(publish(POLL + f"2&operationId={json.loads(body)['operationId']}"))
+        data, how = peer.rest()
+    assert how == FIN
+    assert len(data) == 4 + 60
+    assert b"$dps/registrations/res/500/?$rid=2" in data
+    assert hits(azure) == [1, 1, 1]
+
+
+MINE = ("devices/dev-1/messages/devicebound/#", "$iothub/methods/POST/#")
+DESIRED = "$iothub/twin/PATCH/properties/desired/#"
+
+
+def listening(azure: RunningAzure, key_b64: str, goes_on: bool = False) -> Observer:
+    """A device at its hub that takes messages, methods and desired properties.
+
+    goes_on: its session is there already.
+    """
+    peer = Observer(azure)
+    password = token("localhost/devices/dev-1", key_b64, skn=None)
+    user = "localhost/dev-1/?api-version=2021-04-12"
+    peer.send(connect("dev-1", user, password, clean=False))
+    assert peer.read()[1][1] == 0
+    for name in () if goes_on else (*MINE, DESIRED):
+        peer.send(subscribe(name))
+        assert peer.read() == (0x90, b"\0\1\1")
+    return peer
+
+
+def test_a_message_comes_twice_and_leaves_the_queue_once(azure: RunningAzure) -> None:
+    azure.add_fault("c2d duplicate dup=true times=1")
+    key = a_device(azure)
+    with listening(azure, key) as peer:
+        azure.device("dev-1").send(b"hello")
+        first, second = peer.read(), peer.read()
+        peer.send(packet(0x40, first[1][-7:-5]))
+        peer.send(packet(0x40, first[1][-7:-5]) + PING)
+        assert peer.read() == (0xD0, b"")
+    assert (first[0], second) == (0x32, (0x3A, first[1]))
+    with listening(azure, key, goes_on=True) as peer:
+        peer.send(PING)
+        assert peer.rest(SOON_S) == (PONG, SILENT)
+
+
+def test_a_message_that_is_lost_comes_again_on_the_next_connection(azure: RunningAzure) -> None:
+    azure.add_fault("c2d close times=1")
+    key = a_device(azure)
+    with listening(azure, key) as peer:
+        azure.device("dev-1").send(b"hello")
+        assert peer.rest() == (b"", CLOSED)
+    with listening(azure, key, goes_on=True) as peer:
+        assert peer.read_message()[1] == b"hello"
+
+
+def test_a_change_of_desired_properties_is_lost_and_read_later(azure: RunningAzure) -> None:
+    azure.add_fault("desired drop times=1")
+    key = a_device(azure)
+    with listening(azure, key) as peer:
+        for number in (1, 2):
+            azure.device("dev-1").patch_twin({"properties": {"desired": {"n": number}}})
+        topic, body = peer.read_message()
+    assert json.loads(body)["n"] == 2
+    assert topic.startswith("$iothub/twin/PATCH/properties/desired/?$version=")
+
+
+def test_a_device_that_the_service_cuts_off_is_a_lost_connection(azure: RunningAzure) -> None:
+    azure.add_fault("pingreq close end=reset")
+    key = a_device(azure)
+    with listening(azure, key) as peer:
+        peer.send(PING)
+        assert peer.rest() == (b"", RESET)
+    assert "closed: a fault wants it" in [event["what"] for event in azure.log]

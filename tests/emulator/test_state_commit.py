@@ -1,0 +1,162 @@
+"""Nothing is acknowledged that could be lost: the answer waits for the disk, or does not come."""
+
+import asyncio
+import http.client
+import sqlite3
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from firstlight.emulator import keeper
+from firstlight.emulator.azure import LocalAzure
+from firstlight.emulator.hub.telemetry import Message, Telemetry
+from firstlight.emulator.keeper import Keeper
+from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.settings import Settings
+from firstlight.emulator.state import SqliteJournal
+from firstlight.errors import UsageError
+
+from . import peers
+from .http.framing import Framed
+
+EVENTS = "devices/dev-1/messages/events/"
+CONNACK = b"\x20\2\0\0"
+
+
+@pytest.fixture
+def azure(tmp_path: Path) -> Iterator[RunningAzure]:
+    settings = Settings(mqtt_port=0, https_port=0, retry_after_s=0, state=tmp_path / "state.db")
+    with running_azure(settings) as running:
+        yield running
+
+
+@contextmanager
+def a_disk_that_fails(azure: RunningAzure) -> Iterator[None]:
+    """No commit succeeds."""
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def break_it(local: LocalAzure) -> None:
+        vars(local._journal)["_write"] = fail
+
+    def mend_it(local: LocalAzure) -> None:
+        del vars(local._journal)["_write"]
+
+    azure.call(break_it)
+    yield
+    azure.call(mend_it)
+
+
+def greeting(key_b64: str) -> bytes:
+    word = peers.token("localhost/devices/dev-1", key_b64, skn=None)
+    return peers.connect("dev-1", "localhost/dev-1/?api-version=2021-04-12", word)
+
+
+def not_kept(azure: RunningAzure) -> list[str]:
+    return [str(event["what"]) for event in azure.log if "No space left" in str(event["what"])]
+
+
+def test_telemetry_that_cannot_be_kept_is_not_acknowledged_over_mqtt(azure: RunningAzure) -> None:
+    key = azure.create_device("dev-1").primary_b64
+    with peers.join_hub(azure, "dev-1", key) as peer, a_disk_that_fails(azure):
+        peer.send(peers.publish(EVENTS, b"1"))
+        assert peer.read() == (0, b"")
+    assert any(what.startswith("closed") for what in not_kept(azure))
+    with peers.join_hub(azure, "dev-1", key) as peer:
+        peer.send(peers.publish(EVENTS, b"2"))
+        assert peer.read() == (0x40, b"\0\x07")
+
+
+def test_telemetry_that_cannot_be_kept_is_not_acknowledged_over_websocket(
+    azure: RunningAzure,
+) -> None:
+    key = azure.create_device("dev-1").primary_b64
+    with Framed(azure) as peer:
+        peer.send(greeting(key))
+        assert peer.read(4) == CONNACK
+        with a_disk_that_fails(azure):
+            peer.send(peers.publish(EVENTS, b"1"))
+            assert peer.until_closed()[0] == b""
+        assert not_kept(azure)
+
+
+def test_a_call_that_cannot_be_kept_is_not_answered_over_https(azure: RunningAzure) -> None:
+    key = azure.create_device("dev-1").primary_b64
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    word = peers.token("localhost/devices/dev-1", key, skn=None)
+    for is_kept in (False, True):
+        wire = http.client.HTTPSConnection("localhost", azure.https_port, context=context)
+        path = "/devices/dev-1/messages/events?api-version=2021-04-12"
+        try:
+            if is_kept:
+                wire.request("POST", path, b"2", {"Authorization": word})
+                assert wire.getresponse().status == 204
+            else:
+                with a_disk_that_fails(azure):
+                    wire.request("POST", path, b"1", {"Authorization": word})
+                    with pytest.raises((ConnectionError, http.client.HTTPException, ssl.SSLError)):
+                        wire.getresponse()
+                assert not_kept(azure)
+        finally:
+            wire.close()
+
+
+def test_what_no_answer_follows_is_committed_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_COMMIT_EVERY_S", 0.001)
+    said: list[str] = []
+
+    async def use() -> list[str]:
+        held = Keeper(tmp_path / "state.db", said.append)
+        committed = asyncio.Event()
+        journal = held.journal
+        assert isinstance(journal, SqliteJournal)
+        commit = journal.commit
+
+        def watched() -> None:
+            commit()
+            if not journal._waiting:
+                committed.set()
+
+        monkeypatch.setattr(journal, "commit", watched)
+        held.start()
+        for key in "ab":
+            journal.put("will", key, {})
+            committed.clear()
+            await asyncio.wait_for(committed.wait(), 10)
+        journal.close()  # as a process that is killed
+        held.stop()
+        again = Keeper(tmp_path / "state.db", said.append)
+        keys = [key for key, _ in again.journal.load("will")]
+        again.stop()
+        return keys
+
+    assert asyncio.run(use()) == ["a", "b"]
+    assert said == []
+
+
+def test_a_service_that_cannot_read_its_records_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    first = Keeper(path, lambda _: None)
+    first.journal.put("device", "a", {})
+    first.stop()
+    before = path.read_bytes()
+    second = Keeper(path, lambda _: None)
+    second.journal.put("device", "b", {})
+    with pytest.raises(UsageError, match=r"cannot read \(KeyError\)"), second.loading():
+        raise KeyError("keys")
+    assert path.read_bytes() == before
+
+
+def test_what_telemetry_drops_leaves_the_journal_too(tmp_path: Path) -> None:
+    held = Keeper(tmp_path / "state.db", lambda _: None)
+    telemetry = Telemetry(max_messages=3, journal=held.journal)
+    for number in range(1, 11):
+        telemetry.append(Message(number, "localhost", "a", 0.0, b"x", {}, {}))
+    assert [key for key, _ in held.journal.load("telemetry")] == ["8", "9", "10"]
+    held.stop()
