@@ -11,7 +11,7 @@ STUB_VERSION := 1.29.0.post1
 STDLIB_STUB_VERSION := 1.29.0.post2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format format-check lint types size system clean
+.PHONY: help setup demo test check format format-check lint types size bench system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ help: ## list the targets
 setup: $(READY) ## a virtual environment with everything pinned; the other targets make it too
 
 $(READY): pyproject.toml constraints.txt Makefile
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "firstlight needs Python 3.10 or newer")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "firstlight needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -c constraints.txt -e '.[dev]'
 	$(PIP) --no-deps --upgrade --target $(STUBS)/esp32 'micropython-esp32-stubs==$(STUB_VERSION)'
@@ -56,8 +56,11 @@ types-%: $(READY)
 size: $(READY) ## .mpy bytes and the smallest heap for a first boot, against their budgets
 	$(BIN)/python -m tests.size
 
-system: ## programs that only some tests need, by apt; as root
-	command -v openssl >/dev/null || (apt-get update && apt-get install --yes --no-install-recommends openssl)
+bench: $(READY) ## speed and memory of the local Azure, beside servers that do less; QUICK=1: a trial
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+system: ## programs that only some tests need, by apt (as root), and the Node SDKs, by npm
+	tests/system.sh
 
 clean: ## delete what make made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/interop/node/node_modules

@@ -1,14 +1,10 @@
 """Microsoft's own Python device SDK against the local Azure: it cannot tell the difference.
 
-The SDK knows only port 8883, so each test binds an address of its own in 127.0.0.0/8, which needs
-no root; the address is also the name of DPS and of the hub, and the certificate names it.
+The SDK knows only ports 8883 and 443: places.py gives each test an address where these are ours.
+What a device does at its hub is test_python_hub.py's.
 """
 
-import base64
-import hashlib
-import hmac
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -22,37 +18,36 @@ from azure.iot.device import (
 from azure.iot.device import exceptions as sdk_errors
 
 from firstlight.emulator.running import RunningAzure, running_azure
-from firstlight.emulator.settings import Settings
+from firstlight.emulator.settings import DPS_NAME, Settings
+from tests.interop.places import PATIENCE_S, derived, own_address, settings_at
 
 # What the SDK itself does (its own ssl.PROTOCOL_TLSv1_2); nothing of ours is let off.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:ssl.PROTOCOL_TLSv1_2 is deprecated:DeprecationWarning"
 )
-PATIENCE_S = 10.0
-_numbers = itertools.count(1)
-
-
-def own_address() -> str:
-    """A loopback address that no other test process uses at the same time."""
-    return f"127.{os.getpid() >> 8 & 0x7F | 0x40}.{os.getpid() & 0xFF}.{next(_numbers)}"
+_IDS = (f"sdk-{number}" for number in itertools.count(1))
 
 
 @pytest.fixture
-def azure() -> Iterator[RunningAzure]:
-    address = own_address()
-    with running_azure(
-        Settings(host=address, mqtt_port=8883, https_port=0, hubs=(address,), retry_after_s=1)
-    ) as running:
-        yield running
+def id() -> str:
+    """A registration id of the test's own."""
+    return next(_IDS)
 
 
-def register(azure: RunningAzure, registration_id: str, key: str) -> Any:
+def register(
+    azure: RunningAzure,
+    registration_id: str,
+    key: str,
+    websockets: bool = False,
+    host: str | None = None,
+) -> Any:
     client = ProvisioningDeviceClient.create_from_symmetric_key(
-        azure.host,
+        host or azure.host,
         registration_id,
         azure.id_scope,
         key,
         server_verification_cert=azure.root_pem.read_text(),
+        websockets=websockets,
     )
     client.provisioning_payload = {"model": "test"}
     try:
@@ -67,11 +62,6 @@ def end(client: ProvisioningDeviceClient) -> None:
     done = threading.Event()
     client._pipeline.shutdown(callback=lambda **_: done.set())  # type: ignore[no-untyped-call]
     assert done.wait(PATIENCE_S)
-
-
-def derived(group_key: str, registration_id: str) -> str:
-    raw = hmac.new(base64.b64decode(group_key), registration_id.encode(), hashlib.sha256)
-    return base64.b64encode(raw.digest()).decode()
 
 
 def test_it_registers_with_an_individual_key_and_sends_a_message(azure: RunningAzure) -> None:
@@ -156,3 +146,64 @@ def test_the_hub_refuses_its_wrong_key(azure: RunningAzure) -> None:
             hub.connect()
     finally:
         hub.shutdown()
+
+
+def test_it_registers_over_websocket(azure: RunningAzure, port_443: None, id: str) -> None:
+    key = azure.enroll_device(id).keys.primary_b64
+    result = register(azure, id, key, websockets=True)
+    assert (result.status, result.registration_state.device_id) == ("assigned", id)
+
+
+@pytest.fixture
+def two_hubs() -> Iterator[RunningAzure]:
+    """DPS and two hubs, each at an address of its own that is its name."""
+    host, other = own_address(), own_address()
+    with running_azure(settings_at(host, hubs=(host, other))) as running:
+        yield running
+
+
+def send_from(azure: RunningAzure, result: Any, key: str, body: str) -> None:
+    """Go where DPS says, and send."""
+    state = result.registration_state
+    hub = IoTHubDeviceClient.create_from_symmetric_key(
+        key,
+        state.assigned_hub,
+        state.device_id,
+        server_verification_cert=azure.root_pem.read_text(),
+    )
+    try:
+        hub.connect()
+        hub.send_message(body)
+    finally:
+        hub.shutdown()
+
+
+def test_a_device_follows_its_enrollment_to_another_hub(two_hubs: RunningAzure, id: str) -> None:
+    azure = two_hubs
+    first, second = azure.call(lambda local: list(local.hubs))
+    enrollment = azure.enroll_device(id, {"iotHubs": [first]})
+    key = enrollment.keys.primary_b64
+    result = register(azure, id, key)
+    assert result.registration_state.assigned_hub == first
+    send_from(azure, result, key, "from the first")
+    azure.enroll_device(id, {"iotHubs": [second]})
+    result = register(azure, id, key)
+    state = result.registration_state
+    assert (state.assigned_hub, state.sub_status) == (second, "deviceDataMigrated")
+    send_from(azure, result, key, "from the second")
+    found = [(message.hub, message.body) for message in azure.wait_for_telemetry(2, id)]
+    assert found == [(first, b"from the first"), (second, b"from the second")]
+
+
+def test_under_azures_own_names_on_free_ports_it_finds_each_hub(id: str) -> None:
+    hubs = ("hub-one.azure-devices.net", "hub-two.azure-devices.net")
+    settings = Settings(mqtt_port=0, https_port=0, hubs=hubs, retry_after_s=0)
+    with running_azure(settings) as azure, azure.redirected():
+        for number, hub in enumerate(hubs):
+            enrollment = azure.enroll_device(f"{id}-{number}", {"iotHubs": [hub]})
+            key = enrollment.keys.primary_b64
+            result = register(azure, f"{id}-{number}", key, bool(number), host=DPS_NAME)
+            assert result.registration_state.assigned_hub == hub
+            send_from(azure, result, key, hub)
+            (found,) = azure.wait_for_telemetry(1, f"{id}-{number}")
+            assert (found.hub, found.body.decode()) == (hub, hub)
