@@ -17,6 +17,7 @@ mosquitto_pub mosquitto-clients
 node nodejs
 npm npm
 LIST
+[ -z "$(LD_PRELOAD=libnss_wrapper.so sh -c : 2>&1)" ] || missing+=(libnss-wrapper)  # no program
 
 if ((${#missing[@]})); then
     install="apt-get install --yes --no-install-recommends ${missing[*]}"

@@ -79,7 +79,7 @@ class Custody:
             raise UsageError(f"{what} is in the home of a user that is not here") from None
         try:
             with open(path, "rb", opener=_open_at_once) as file:
-                _check_private(os.fstat(file.fileno()), path, what)
+                _check_file(os.fstat(file.fileno()), path, what)
                 raw = file.read(_MAX_BYTES + 1)
             if len(raw) > _MAX_BYTES:
                 raise UsageError(f"{path} is too long to be {what}")
@@ -141,9 +141,14 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def _check_private(found: os.stat_result, path: Path, what: str) -> None:
+def _check_file(found: os.stat_result, path: Path, what: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path} is not a file, so {what} is not read from it")
+    check_private(found, path, what)
+
+
+def check_private(found: os.stat_result, path: Path, what: str) -> None:
+    """Raise UsageError for a file that others than its owner may use. what: it holds."""
     if found.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(found.st_mode) & _OTHERS:
         raise UsageError(
             f"{path} holds {what}, but others than its owner may read it; "

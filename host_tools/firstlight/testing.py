@@ -17,9 +17,12 @@ Settings of one's own: define a fixture `local_azure_settings` that returns them
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from .emulator.running import RunningAzure
@@ -44,6 +47,8 @@ def local_azure(
 
     folder = tmp_path_factory.mktemp("local-azure")
     wishes = {"folder": folder} | _USUAL | _wishes(request)
+    for name in set(wishes).difference(one.name for one in fields(Settings)):
+        raise UsageError(f"local_azure_settings has {name!r}, which emulator/settings.py has not")
     with running_azure(Settings(**wishes)) as running:
         yield running
 
@@ -61,5 +66,7 @@ def redirected_azure(local_azure: "RunningAzure") -> "Iterator[RunningAzure]":
 def _wishes(request: pytest.FixtureRequest) -> dict[str, Any]:
     try:
         return dict(request.getfixturevalue("local_azure_settings"))
-    except pytest.FixtureLookupError:
+    except pytest.FixtureLookupError as error:
+        if error.argname != "local_azure_settings":  # but what that one asks for
+            raise
         return {}

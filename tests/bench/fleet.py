@@ -83,22 +83,25 @@ class Wire:
         self._socket.close()
 
     def _packet(self) -> tuple[int, bytes]:
-        first, length, shift = self._take(1)[0], 0, 0
+        at, length = 1, 0
         while True:
-            byte = self._take(1)[0]
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                return first, self._take(length)
+            self._need(at + 1)
+            byte = self._read[at]
+            length |= (byte & 0x7F) << 7 * (at - 1)
+            at += 1
+            if byte < 0x80:
+                break
+        self._need(at + length)
+        first, body = self._read[0], self._read[at : at + length]
+        self._read = self._read[at + length :]
+        return first, body
 
-    def _take(self, count: int) -> bytes:
+    def _need(self, count: int) -> None:
         while len(self._read) < count:
             piece = self._socket.recv(16384)
             if not piece:
                 raise ConnectionError("the server closed the connection")
             self._read += piece
-        taken, self._read = self._read[:count], self._read[count:]
-        return taken
 
 
 def name_of(number: int) -> str:

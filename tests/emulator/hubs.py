@@ -10,6 +10,7 @@ from typing import Any
 
 from firstlight.emulator.answers import Json
 from firstlight.emulator.hub.hub import Hub
+from firstlight.emulator.hub.line import Delivery
 from firstlight.emulator.hub.registry import Registry
 from firstlight.emulator.hub.rules import HubRules
 from firstlight.emulator.hub.telemetry import Telemetry
@@ -83,17 +84,19 @@ class Line:
         topic_filter: str,
         topic: str,
         payload: bytes,
-        on_ack: Any = None,
-        again: bool = False,
+        delivery: Delivery | None = None,
     ) -> bool:
         if topic_filter not in self.qos:
             return False
         self.sent.append((topic, payload))
-        self.again.append(again)
-        if on_ack is not None and self.qos[topic_filter]:
-            self.acks.append(on_ack)
-        elif on_ack is not None:
-            on_ack(NOW)
+        if delivery is None:
+            return True
+        self.again.append(delivery.packet_id is not None)
+        if self.qos[topic_filter]:
+            delivery.on_sent(delivery.packet_id or len(self.sent))
+            self.acks.append(delivery.on_ack)
+        else:
+            delivery.on_ack(NOW)
         return True
 
     def has(self, topic_filter: str) -> bool:

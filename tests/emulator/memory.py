@@ -63,7 +63,7 @@ def hub_remembered(services: Services, hub: Hub) -> dict[str, Any]:
         "messages": {
             id: [(entry.message.sequence, entry.message.body, entry.message.delivery_count,
                   dict(entry.message.properties), dict(entry.message.system), entry.message.ack,
-                  entry.ends_at) for entry in box.values()]
+                  entry.ends_at, entry.packet_id) for entry in box.values()]
             for id, box in hub._mail._boxes.items() if box
         },
         "feedback": list(hub._feedback._records.values()),

@@ -51,6 +51,11 @@ asyncio.run(serve(settings, lambda text: print(text, flush=True), sys.argv[2] ==
         ({"polls_before_assigned": -1}, "polls"),
         ({"retry_after_s": -1}, "retry-after"),
         ({"max_connections": 0}, "bounds"),
+        ({"latencies_ms": {"elsewhere": 5}}, "'elsewhere', which is not a hub"),
+        ({"device_latencies_ms": {"dev-1": {"elsewhere": 5}}}, "'elsewhere', which is not a hub"),
+        ({"device_latencies_ms": {"Dev-1": {}}}, "lower case"),
+        ({"webhook_roots": Path("not-there.pem")}, "not-there.pem, cannot be used: No such file"),
+        ({"webhook_roots": Path(__file__)}, "cannot be used: it has no certificate"),
     ],
 )
 def test_a_setting_that_cannot_be_is_told_in_one_sentence(

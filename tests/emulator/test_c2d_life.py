@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstlight.emulator.answers import Refusal, timestamp
+from firstlight.emulator.hub import feedback
 from firstlight.emulator.hub.messages import C2D
 from tests.emulator.hubs import NOW, Book, Line
 from tests.emulator.mail import ask, hub_with_device, join, leave, outcomes, refused
@@ -29,6 +30,32 @@ def test_over_https_a_message_is_locked_for_a_minute() -> None:
     with refused(412, 412002):
         hub.complete("dev", second.lock_token, NOW + 61)
     assert outcomes(hub, NOW + 61) == [("1", "Success")]
+
+
+def test_a_lock_that_timed_out_settles_nothing_that_is_on_a_connection_by_then() -> None:
+    hub = hub_with_device()
+    hub.send_message("dev", ask("1"), NOW)
+    locked = hub.lock_message("dev", NOW)
+    assert locked is not None
+    line = join(hub, at=NOW - 1)
+    hub.ready("dev", NOW + 60)
+    assert len(line.sent) == 1
+    for settle in (hub.complete, hub.reject, hub.abandon):
+        with refused(412, 412002):
+            settle("dev", locked.lock_token, NOW + 61)
+    line.acknowledge(hub, NOW + 61)
+    assert outcomes(hub, NOW + 61) == [("1", "Success")]
+
+
+def test_feedback_that_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback, "_MAX_RECORDS", 3)
+    hub = hub_with_device(book := Book())
+    line = join(hub)
+    for number in range(5):
+        hub.send_message("dev", ask(str(number)), NOW)
+        line.acknowledge(hub)
+    assert len(book.records["feedback/my-hub"]) == 3
+    assert outcomes(hub) == [(str(number), "Success") for number in (2, 3, 4)]
 
 
 def test_a_message_that_is_abandoned_ten_times_is_dead_lettered() -> None:

@@ -60,6 +60,27 @@ def test_connack_refuses_with_the_code_that_is_set(
 
 
 @pytest.mark.parametrize(
+    ("field", "scope", "version", "client_id", "status"),
+    [
+        ("scope_code", "0neFFFFFFFF", "2019-03-31", "dev-1", b"404"),
+        ("version_code", None, "2031-01-01", "dev-1", b"400"),
+        ("id_code", None, "2019-03-31", "dev-2", b"202"),
+    ],
+)
+def test_what_connack_let_in_is_answered_at_register(
+    field: str, scope: str | None, version: str, client_id: str, status: bytes
+) -> None:
+    rules: dict[str, Any] = {field: 0}
+    with azure_with(**rules) as azure, Observer(azure) as peer:
+        key = azure.enroll_device("dev-1").keys.primary_b64
+        resource = f"{scope or azure.id_scope}/registrations/dev-1"
+        hello = connect(client_id, f"{resource}/api-version={version}", token(resource, key))
+        peer.send(hello + subscribe(RESULTS) + publish(REGISTER + "1", b"{}", 0))
+        assert [peer.read()[0] for _ in range(2)] == [0x20, 0x90]
+        assert b"$dps/registrations/res/" + status + b"/?$rid=1" in peer.read()[1]
+
+
+@pytest.mark.parametrize(
     ("rules", "data"),
     [
         ({"foreign_topic": "ignore"}, publish("$dps/registrations/OTHER/", b"", 1)),

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from firstlight.emulator.answers import Answer
+from firstlight.emulator.faults.answers import Exchange, through
+from firstlight.emulator.faults.faults import Faults, Whom
+from firstlight.emulator.faults.specs import parse_text
 from firstlight.emulator.running import RunningAzure
 from tests.emulator.broken import CLOSED, FIN, RESET, SILENT, Observer, at_dps
 from tests.emulator.peers import PATIENCE_S, POLL, REGISTER, publish, token
@@ -154,7 +158,7 @@ def test_a_registration_fails_with_200(azure: RunningAzure, device: Device, nest
     [
         ("status=401 code=401000 message=Unauthorized", 401, 401000, None),
         ("status=401 code=401002", 401, 401002, None),
-        ("status=404", 404, 404201, None),
+        ("status=404 code=404202", 404, 404202, None),
         ("status=429 retry_after=32", 429, 429001, "32"),
         ("status=500", 500, 500000, None),
         ("status=503 retry_after=1", 503, 503000, "1"),
@@ -243,6 +247,39 @@ def test_the_topic_is_spelled_in_another_way(azure: RunningAzure, words: str, qu
     assert device.topic == f"$dps/registrations/res/202/?{query}"
 
 
+@pytest.mark.parametrize(
+    ("what", "over", "status", "code"),
+    [
+        ("register", "mqtt", 401, 401000),
+        ("register", "https", 401, 401002),
+        ("poll", "websocket", 401, 401000),
+        ("register", "mqtt", 404, 404201),
+        ("poll", "mqtt", 404, 404203),
+        ("lookup", "https", 404, 404201),
+        ("poll", "https", 429, 429001),
+        ("poll", "https", 503, 503000),
+    ],
+)
+def test_a_refusal_has_the_code_that_protocol_md_2_6_gives(
+    what: str, over: str, status: int, code: int
+) -> None:
+    faults = Faults(lambda _: None, lambda: 0.0, bytes)
+    faults.add(parse_text(f"{what} refuse status={status}"))
+    exchange = Exchange(what, Whom("dev-1", "", "dps", over), "dev-1")
+    told = through(faults, exchange, lambda: Answer(200))
+    assert (told.answer.status, told.answer.document["errorCode"]) == (status, code)
+
+
+def test_a_payload_comes_back_whatever_case_the_id_was_sent_in() -> None:
+    faults = Faults(lambda _: None, lambda: 0.0, bytes)
+    faults.add(parse_text("answer payload"))
+    assigned = Answer(200, {"registrationState": {}})
+    for what, id in (("register", "Dev-1"), ("poll", "dEV-1")):
+        exchange = Exchange(what, Whom(id, "", "dps", "mqtt"), id, b'{"payload":[1]}')
+        told = through(faults, exchange, lambda: assigned)
+        assert told.answer.document == {"registrationState": {"payload": [1]}}
+
+
 def test_https_spells_its_header_in_another_way(azure: RunningAzure) -> None:
     azure.add_fault("register-answer retry-after name=RETRY-AFTER seconds=9")
     caller = Https(azure)
@@ -294,6 +331,20 @@ class TestBytesOverHttps:
         assert f"Content-Length: {len(body)}".encode() in head
         assert json.loads(body)["status"] == "assigning"
         assert time.monotonic() - began >= SOON_S
+
+    def test_a_client_that_has_gone_is_not_waited_for(self, azure: RunningAzure) -> None:
+        azure.add_fault("register hold seconds=3600")
+        with Observer(azure, port=azure.https_port) as peer:
+            peer.send(self.request(azure))
+            assert azure.wait_for(lambda local: local.servers.http._handling)
+        assert azure.wait_for(lambda local: not local.servers.http._handling)
+
+    def test_a_request_by_the_wrong_method_is_none(self, azure: RunningAzure) -> None:
+        azure.add_fault("packet-in ignore times=1")
+        with Observer(azure, port=azure.https_port) as peer:
+            peer.send(self.request(azure).replace(b"PUT", b"GET"))
+            assert peer.rest(SOON_S)[0].startswith(b"HTTP/1.1 405 ")
+        assert [fault["matches"] for fault in azure.faults()] == [0]
 
     def request(self, azure: RunningAzure) -> bytes:
         key = azure.enroll_device("dev-1").keys.primary_b64

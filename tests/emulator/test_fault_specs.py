@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstlight.emulator.faults.help import described
-from firstlight.emulator.faults.points import POINTS
+from firstlight.emulator.faults.points import POINTS, known_at, overs_of
 from firstlight.emulator.faults.scenarios import SCENARIOS
 from firstlight.emulator.faults.specs import BadFault, Fault, parse, parse_text, parse_words
 from firstlight.emulator.faults.table import ACTIONS, REQUIRED, WHEN, WHOM, Field
@@ -31,8 +31,9 @@ def every_fault() -> list[dict[str, Any]]:
     found = []
     for row in ACTIONS:
         for at in row.points:
-            fields = (*row.fields, *WHOM, *WHEN)
-            found.append({"at": at, "do": row.name} | {f.name: sample(f) for f in fields})
+            fields = (*row.fields, *(f for f in WHOM if f.name in known_at(at)), *WHEN)
+            whole = {"at": at, "do": row.name} | {f.name: sample(f) for f in fields}
+            found.append(whole | {"over": sorted(overs_of(at))[0]})
             needed = [f for f in row.fields if f.default is REQUIRED]
             if row.name != "limit":
                 found.append({"at": at, "do": row.name} | {f.name: sample(f) for f in needed})
@@ -83,6 +84,16 @@ def test_a_row_is_told_apart_by_its_point() -> None:
         ('{"at": "poll", "do": 5}', "'5' cannot be done at poll"),
         ('{"at": ["poll"], "do": "drop"}', "is no point"),
         ('{"at": "poll"}', "needs at and do"),
+        ("accept close device=dev-1", "device is not known at accept, so it would never strike"),
+        ("hello close part=hub", "part is not known at hello"),
+        ("accept close hub=localhost", "hub is not known at accept"),
+        ("connect close address=127.0.0.1", "address is not known at connect"),
+        ("hello close over=websocket", "over is one of https, mqtt at hello"),
+        ("lookup refuse over=mqtt", "over is one of https at lookup"),
+        ("telemetry close over=https", "over is one of mqtt, websocket at telemetry"),
+        ("poll refuse times=9999999", "times goes from 1 to 1048576"),
+        ("poll-answer retry-after name=", "name has 1 to 32 characters"),
+        (f'poll-answer state set={{"a":{"[" * 900}{"]" * 900}}}', "and 64 levels"),
         ("{", "must be a JSON object"),
         ("{}x", "must be a JSON object"),
     ],

@@ -58,7 +58,7 @@ def test_a_seed_gives_the_same_strikes_each_time_and_the_share_that_is_asked_for
         ("device=dev-2", False),
         ("hub=HUB.example part=hub over=mqtt", True),
         ("hub=hub.example part=dps", False),
-        ("over=https", False),
+        ("over=websocket", False),
     ],
 )
 def test_a_fault_is_for_those_whom_it_names(whom: str, is_hit: bool) -> None:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from firstlight.emulator import threshold
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from tests.emulator.broken import FIN, RESET, Observer, at_dps, before_tls
@@ -119,6 +120,16 @@ def test_what_is_no_tls_at_all_passes_on_to_be_refused(azure: RunningAzure) -> N
             pass
     with Observer(azure, "127.0.0.1", azure.https_port):
         pass
+
+
+def test_an_end_that_the_client_does_not_heed_is_an_end_all_the_same(
+    azure: RunningAzure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threshold, "_CLOSE_S", 0.1)
+    azure.add_fault("accept close end=fin")
+    with socket.create_connection((azure.host, azure.mqtt_port), PATIENCE_S) as raw:
+        assert raw.recv(1) == b""
+        assert azure.wait_for(lambda local: not local.servers.mqtt.tls.connections)
 
 
 def test_a_hello_in_many_pieces_is_read_whole(azure: RunningAzure) -> None:

@@ -5,8 +5,10 @@ import time
 
 import pytest
 
-from firstlight.emulator.running import RunningAzure
+from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.settings import Settings
 from tests.emulator.broken import CLOSED, FIN, RESET, SILENT, Observer, at_dps, greeting
+from tests.emulator.http.framing import Framed
 from tests.emulator.peers import (
     POLL,
     REGISTER,
@@ -136,6 +138,17 @@ def test_a_half_open_connection_reads_and_says_nothing_until_it_is_reset(
     assert azure.call(lambda local: local.store.registration("dev-1")) is None
 
 
+def test_a_connection_that_the_hub_has_given_up_is_not_shown(azure: RunningAzure) -> None:
+    azure.add_fault("pingreq hold seconds=60")
+    key = a_device(azure)
+    with join_hub(azure, "dev-1", key) as held:
+        held.send(PING)
+        assert azure.wait_for(lambda local: local.services.faults.all()[0]["hits"])
+        with join_hub(azure, "dev-1", key):
+            shown = azure.call(lambda local: local.connections())
+    assert [one["device"] for one in shown] == ["dev-1"]
+
+
 @pytest.mark.parametrize("point", ["connect", "connack", "pingreq", "pingresp"])
 def test_a_delay_keeps_the_order(azure: RunningAzure, point: str) -> None:
     azure.add_fault(f"{point} delay seconds={SOON_S}")
@@ -145,6 +158,24 @@ def test_a_delay_keeps_the_order(azure: RunningAzure, point: str) -> None:
         peer.send(greeting(azure, "dev-1", key) + PING + subscribe(RESULTS))
         assert [peer.read()[0] for _ in range(3)] == [0x20, 0xD0, 0x90]
     assert time.monotonic() - began >= SOON_S
+
+
+@pytest.mark.parametrize("is_framed", [False, True])
+def test_no_bound_on_silence_counts_what_a_delay_keeps(is_framed: bool) -> None:
+    """A CONNECT may be delayed for longer than it may take to come; silence begins after it."""
+    with running_azure(Settings(mqtt_port=0, https_port=0, connect_timeout_s=0.4)) as azure:
+        azure.add_fault("connect delay seconds=0.9")
+        azure.add_fault("pingreq delay seconds=1.4")
+        key = azure.enroll_device("dev-1").keys.primary_b64
+        resource = f"{azure.id_scope}/registrations/dev-1"
+        user = f"{resource}/api-version=2019-03-31"
+        hello = connect("dev-1", user, token(resource, key), keepalive_s=1)
+        with Framed(azure) if is_framed else Observer(azure) as peer:
+            peer.send(hello + PING)
+            assert (peer.read(6) if isinstance(peer, Framed) else peer.rest()[0]) == CONNACK + PONG
+            told = azure.wait_for(lambda _: [e for e in list(azure._log) if "silent" in e["what"]])
+        (struck,) = (event for event in azure.log if "strikes at pingreq" in event["what"])
+        assert told[0]["at"] - struck["at"] > 1.4 + 1.5 - 0.01
 
 
 def test_a_packet_comes_a_byte_at_a_time_and_is_whole(azure: RunningAzure) -> None:

@@ -141,6 +141,7 @@ def test_the_codes_that_are_uncertain_are_settings() -> None:
     "rules",
     [
         {"connacks": Connacks(unknown=0)},
+        {"raw_properties": "keep"},
         {"backlog": "lost"},
         {"twin_requests_per_s": 0},
     ],
@@ -190,8 +191,8 @@ def test_a_device_moves_to_another_hub_with_its_twin_or_begins_with_an_initial_o
     one, two = hub_with_device(), a_hub("two")
     one.patch_twin("Dev:1", {"properties": {"desired": {"rate": 5}}}, None, NOW)
     one.twin_reported("Dev:1", {"seen": 1}, NOW)
-    moved = one.take_device("Dev:1")
-    assert one.take_device("Dev:1") is None
+    moved = one.data_of("Dev:1")
+    assert one.data_of("Dev:2") is None
     two.put_device("Dev:1", KEYS, NOW, moved=moved)
     assert two.twin_get("Dev:1", NOW) == {
         "desired": {"rate": 5, "$version": 2},
@@ -209,13 +210,30 @@ def test_a_device_moves_to_another_hub_with_its_twin_or_begins_with_an_initial_o
 def test_telemetry_keeps_its_body_and_its_properties() -> None:
     hub = hub_with_device()
     bag = "%24.ct=application%2Fjson&$.ce=utf-8&alarm=yes%20no&empty&%C3%BC=%26"
-    message = hub.receive("Dev:1", TOPIC + bag, b"\xff{}", False, NOW)
+    message = hub.receive("Dev:1", TOPIC + bag, b"\xff{}", False, NOW + 1)
+    assert hub.device("Dev:1").last_activity_at == NOW + 1
     assert message.system_properties == {
         "content-type": "application/json",
         "content-encoding": "utf-8",
     }
     assert message.properties == {"alarm": "yes no", "empty": "", "ü": "&"}
     assert base64.b64decode(shown(message)["body_b64"]) == b"\xff{}"
+
+
+@pytest.mark.parametrize("bag", ["$.ct=application/json", "a/b=1", "/", "k=YQ==", "a=1&b=2=3"])
+def test_what_is_not_percent_encoded_ends_the_connection_unless_it_may_not(bag: str) -> None:
+    with pytest.raises(Foreign, match="percent-encoded"):
+        hub_with_device().receive("Dev:1", TOPIC + bag, b"", False, NOW)
+    lax = a_hub(raw_properties="take")
+    message = lax.receive("Dev:1", TOPIC + bag, b"", False, NOW)
+    values = [*message.properties.values(), *message.system_properties.values()]
+    assert values == [part.partition("=")[2] for part in bag.split("&")]
+
+
+def test_other_signs_need_no_encoding_and_a_question_mark_is_part_of_a_name() -> None:
+    raw = "!\"$'()*,-.:;<>?@[\\]^_`{|}~ 0aZ"
+    message = hub_with_device().receive("Dev:1", f"{TOPIC}?a={raw}&{raw}=b", b"", False, NOW)
+    assert message.properties == {"?a": raw, raw: "b"}
 
 
 def test_a_retained_message_is_marked_and_the_last_slash_may_be_missing() -> None:
@@ -238,6 +256,10 @@ def test_256_kb_are_taken_and_one_byte_more_is_not() -> None:
     assert hub.receive("Dev:1", TOPIC, b"x" * 262_144, False, NOW) is not None
     with pytest.raises(Foreign, match="256 KB"):
         hub.receive("Dev:1", TOPIC, b"x" * 262_145, False, NOW)
+    bag = "k=" + "v" * 1022
+    assert hub.receive("Dev:1", TOPIC + bag, b"x" * (262_144 - 1024), False, NOW) is not None
+    with pytest.raises(Foreign, match="256 KB"):
+        hub.receive("Dev:1", TOPIC + bag, b"x" * (262_145 - 1024), False, NOW)
 
 
 def test_more_than_100_properties_are_refused() -> None:

@@ -30,6 +30,27 @@ def test_devices_are_created_together_with_twins_if_they_have_some() -> None:
         assert (found["tags"], found["properties"]["desired"]["b"]) == ({"a": 1}, 2)
 
 
+def test_what_is_there_is_updated_and_what_is_not_is_created_if_that_is_the_mode() -> None:
+    bench = Bench()
+    etag = bench.create()["etag"]
+    mode = {"importMode": "createOrUpdateIfMatchETag", "status": "disabled"}
+    answer = bulk(
+        bench,
+        {"id": "dev", "eTag": "old"} | mode,
+        {"id": "dev"} | mode,
+        {"id": "dev", "eTag": etag} | mode,
+        {"id": "new"} | mode,
+        {"id": "newer", "importMode": "createOrUpdate"},
+        {"id": "newer"},
+    )
+    assert [(e["deviceId"], e["errorCode"]) for e in answer.document["errors"]] == [
+        ("dev", "PreconditionFailed"),
+        ("dev", "PreconditionFailed"),
+    ]
+    states = [(device.id, device.status) for device in bench.hub.devices()]
+    assert states == [("dev", "disabled"), ("new", "disabled"), ("newer", "enabled")]
+
+
 def test_one_that_fails_is_named_and_the_others_are_done() -> None:
     bench = Bench()
     bench.create("there")

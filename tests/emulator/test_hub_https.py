@@ -75,6 +75,14 @@ def test_telemetry_over_https_is_read_back(azure: RunningAzure) -> None:
     )
 
 
+def test_a_header_that_is_not_utf_8_is_text_all_the_same(azure: RunningAzure) -> None:
+    sas = create(azure, "latin")
+    sent = {"iothub_app_a": "\xff", "iothub_app_b": "\u00e9".encode().decode("latin-1")}
+    assert ask(azure, "POST", "/devices/latin/messages/events", b"", sas, **sent)[0] == 204
+    (message,) = azure.wait_for_telemetry(1, "latin")
+    assert message.properties == {"a": "?", "b": "\u00e9"}
+
+
 def test_a_message_waits_for_its_device(azure: RunningAzure) -> None:
     sas = create(azure, "waits")
     path = "/devices/waits/messages/deviceBound"

@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -243,6 +244,16 @@ def test_the_answers_to_one_piece_leave_in_one_and_a_dead_peer_gets_none(
     wire.closing = True
     azure.call(lambda _: connection.data_received(packet(0xC0, b"") * 3))
     assert len(wire.written) == 1
+
+
+def test_a_connection_that_is_gone_holds_nothing_that_tls_holds(azure: RunningAzure) -> None:
+    connection, wire = plugged(azure)
+    azure.call(lambda _: connection.data_received(hello(azure)))
+    azure.call(lambda _: connection.connection_lost(None))
+    assert connection.session is None
+    gone = weakref.ref(wire)
+    del wire
+    assert gone() is None  # without the garbage collector's help
 
 
 def test_nothing_leaves_that_could_not_be_kept(azure: RunningAzure) -> None:

@@ -149,6 +149,14 @@ def test_too_many_calls_at_once_are_429() -> None:
     assert caught.value.status == 429
 
 
+def test_a_payload_is_utf_8_and_counts_as_such() -> None:
+    assert read_call({"methodName": "m", "payload": {"k": "ü"}}).payload == '{"k":"ü"}'.encode()
+    assert read_call({"methodName": "m", "payload": "\ud800"}).payload == b'"\\ud800"'
+    assert len(read_call({"methodName": "m", "payload": "ü" * 65_535}).payload) == 131_072
+    with pytest.raises(Refusal, match="128 KB"):
+        read_call({"methodName": "m", "payload": "ü" * 65_535 + "x"})
+
+
 def test_time_outs_are_read_with_azures_defaults_and_a_zero_is_none_given() -> None:
     assert read_call({"methodName": "m"}) == MethodCall("m", b"", 30, 0)
     document = {"methodName": "m", "responseTimeoutInSeconds": 0, "connectTimeoutInSeconds": 300}

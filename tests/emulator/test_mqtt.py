@@ -114,6 +114,9 @@ def test_a_missing_rid_is_echoed_empty(azure: RunningAzure) -> None:
         ("dev-1", "{scope}/registrations/dev-1/api-version=1999-01-01", 5),
         ("dev-1", "elsewhere/dev-1/?api-version=2021-04-12", 5),
         ("dev-1", "localhost/dev-1/?api-version=2021-04-12", 5),
+        ("dev-1", "localhost/dev-1/api-version=2021-04-12", 5),
+        ("dev-1", "LOCALHOST/dev-1", 5),
+        ("dev-1", "localhost", 5),
     ],
 )
 def test_a_connect_that_is_not_right_gets_its_code_and_is_closed(

@@ -107,6 +107,18 @@ def test_a_publish_before_any_connect_is_not_even_collected() -> None:
         list(Decoder().feed(b"\x30\x05"))
 
 
+@pytest.mark.parametrize(
+    ("packet_id", "dup", "first"),
+    [(None, False, 0x30), (None, True, 0x30), (7, False, 0x32), (7, True, 0x3A)],
+)
+def test_a_publish_is_written_as_it_is_read(packet_id: int | None, dup: bool, first: int) -> None:
+    payload = b"x" * 200  # a length of two bytes
+    written = packets.publish("a/\xfc", payload, packet_id, dup)
+    assert written[0] == first
+    qos = int(packet_id is not None)
+    assert read(written) == [packets.Publish("a/\xfc", payload, qos, packet_id, False)]
+
+
 def test_an_oversized_packet_is_refused_at_its_length() -> None:
     decoder = Decoder()
     with pytest.raises(PacketError, match="more than 4096 bytes"):

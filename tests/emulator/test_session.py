@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from firstlight.emulator.events import Event
 from firstlight.emulator.hub.messages import C2D
-from firstlight.emulator.journal import Nowhere
+from firstlight.emulator.journal import Journal, Nowhere
 from firstlight.emulator.mqtt.outbox import MAX_IN_FLIGHT, Outbox
 from firstlight.emulator.mqtt.session import Session
 from firstlight.emulator.services import Services, Surroundings
 from firstlight.emulator.settings import Settings
 from tests.emulator.hubs import KEYS, NOW, id_of, packets_in, random_bytes
+from tests.emulator.memory import Paper
 from tests.emulator.peers import (
     connect,
     packet,
@@ -69,25 +70,35 @@ class Wire:
 class Talk:
     """A device's conversation with a cloud of its own; the clock is `now_at`."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
         self.now_at = NOW
         self.log: list[Event] = []
         around = Surroundings(
-            lambda: self.now_at, random_bytes, self.log.append, Nowhere(), frozenset
+            lambda: self.now_at, random_bytes, self.log.append, journal or Nowhere(), frozenset
         )
         self.services = Services(Settings(), around)
         self.hub = self.services.hubs["localhost"]
         self.hub.put_device("dev", KEYS, NOW)
 
-    def join(self, keepalive_s: int = 60, clean: bool = True) -> tuple[Session, Wire]:
+    def join(
+        self, keepalive_s: int = 60, clean: bool = True, id: str = "dev"
+    ) -> tuple[Session, Wire]:
         """A new connection, accepted."""
+        session, wire, _ = self.rejoin(keepalive_s, clean, id)
+        return session, wire
+
+    def rejoin(
+        self, keepalive_s: int = 60, clean: bool = False, id: str = "dev"
+    ) -> tuple[Session, Wire, list[tuple[int, bytes]]]:
+        """The same, and what follows CONNACK."""
         wire = Wire()
         session = Session(self.services.cloud, wire, "peer")
-        password = token("localhost/devices/dev", KEYS.primary_b64, int(NOW) + 999, None)
-        user = "localhost/dev/?api-version=2021-04-12"
-        session.feed(connect("dev", user, password, keepalive_s, clean))
-        assert wire.take()[0][0] == 0x20
-        return session, wire
+        password = token(f"localhost/devices/{id}", KEYS.primary_b64, int(NOW) + 999, None)
+        user = f"localhost/{id}/?api-version=2021-04-12"
+        session.feed(connect(id, user, password, keepalive_s, clean))
+        (first, _), *after = wire.take()
+        assert first == 0x20
+        return session, wire, after
 
     def subscribed(self, topic_filter: str, qos: int = 1) -> tuple[Session, Wire]:
         session, wire = self.join()
@@ -171,6 +182,77 @@ def test_a_device_that_reads_nothing_at_all_is_closed() -> None:
     assert wire.is_closed
     assert talk.said("reads nothing")
     assert talk.hub.device("dev").connection_state == "Disconnected"
+    assert len(talk.hub._calls._waiting) == 1
+
+
+def test_nothing_counts_that_an_older_connection_says_after_its_end() -> None:
+    talk = Talk()
+    older, wire = talk.join(clean=False)
+    older.feed(subscribe(FILTER))
+    talk.send(b"1")
+    packet_id = id_of(wire.take()[1][1])
+    _, _, after = talk.rejoin()
+    assert told(after) == [(0x3A, packet_id, b"1")]
+    older.feed(puback(packet_id) + publish(EVENTS, b"late") + unsubscribe(FILTER))
+    assert talk.hub.queued_messages("dev", NOW) == 1
+    assert talk.services.telemetry.received == 0
+    talk.send(b"2")
+    assert talk.hub.queued_messages("dev", NOW) == 2
+
+
+def test_a_token_that_was_put_where_the_client_id_belongs_is_not_logged() -> None:
+    talk = Talk()
+    session = Session(talk.services.cloud, Wire(), "peer")
+    password = token("localhost/devices/dev", KEYS.primary_b64, int(NOW) + 999, None)
+    session.feed(connect(password, "localhost/dev/?api-version=2021-04-12", "dev"))
+    assert talk.said("client ? refused with CONNACK 2")
+    assert not talk.said("sig=")
+
+
+def test_each_acknowledgement_lets_one_more_message_go() -> None:
+    talk = Talk()
+    session, wire = talk.subscribed(FILTER)
+    for number in range(22):
+        talk.send(b"%c" % number)
+    ids = [id_of(body) for _, body in wire.take()]
+    assert len(ids) == 20
+    session.feed(puback(ids[3]))
+    assert [body[-1] for _, body in wire.take()] == [20]
+    session.feed(puback(ids[3]) + puback(999))
+    assert wire.take() == []
+    session.feed(puback(ids[4]))
+    assert [body[-1] for _, body in wire.take()] == [21]
+
+
+def test_what_a_device_unsubscribed_from_is_not_in_its_session() -> None:
+    talk = Talk()
+    session, wire = talk.join(clean=False)
+    session.feed(subscribe(FILTER) + subscribe(METHODS) + unsubscribe(FILTER))
+    assert [first for first, _ in wire.take()] == [0x90, 0x90, 0xB0]
+    session.lost()
+    talk.send(b"1")
+    assert talk.rejoin()[2] == []
+    assert talk.hub.takes_method("dev", "m")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        publish("$iothub/methods/res/200/?$rid=1", b"1" * 131_073, 0),
+        publish("$iothub/methods/res/ok/?$rid=1", b"{}", 0),
+        publish("$iothub/twin/GET/?$rid=" + "1" * 129, b"", 0),
+        publish("$iothub/twin/GET/", b"", 0),
+        publish("$iothub/twin/PATCH/properties/desired/?$rid=1", b"{}", 0),
+    ],
+)
+def test_what_no_device_may_publish_ends_the_connection(foreign: bytes) -> None:
+    talk = Talk()
+    session, wire = talk.subscribed("$iothub/twin/res/#")
+    session.feed(publish("$iothub/twin/GET/?$rid=" + "1" * 128, b"", 0))
+    session.feed(publish("$iothub/methods/res/-1/?$rid=1", b"1" * 131_072, 0))
+    assert [first for first, _ in wire.take()] == [0x32]
+    session.feed(foreign)
+    assert (wire.take(), session.is_closed) == ([], True)
 
 
 def test_messages_follow_suback() -> None:
@@ -203,6 +285,61 @@ def test_a_kept_session_is_told_in_connack_and_its_messages_come_right_after() -
     assert [(kind, body[-1:]) for kind, body in found[1:]] == [(0x3A, b"1"), (0x32, b"2")]
 
 
+def told(packets: list[tuple[int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """First byte, packet id and last byte of each."""
+    return [(first, id_of(body), body[-1:]) for first, body in packets]
+
+
+def test_what_is_sent_again_has_its_mark_and_its_packet_id_even_after_a_restart() -> None:
+    paper = Paper()
+    talk = Talk(paper)
+    session, wire = talk.join(clean=False)
+    session.feed(subscribe(FILTER) + subscribe(METHODS))
+    wire.take()
+    talk.hub.call_method("dev", "m", b"", lambda *_: None)
+    for body in (b"1", b"2", b"3"):
+        talk.send(body)
+    assert told(wire.take())[1:] == [(0x32, 2, b"1"), (0x32, 3, b"2"), (0x32, 4, b"3")]
+    session.feed(puback(2))
+    session.lost()
+    talk.send(b"4")
+    _, _, after = Talk(paper).rejoin()
+    assert told(after) == [(0x3A, 3, b"2"), (0x3A, 4, b"3"), (0x32, 5, b"4")]
+    _, _, after = Talk(paper).rejoin(clean=True)
+    assert after == []
+    session, wire, _ = Talk(paper).rejoin()
+    session.feed(subscribe(FILTER))
+    assert told(wire.take()[1:]) == [(0x32, 1, b"2"), (0x32, 2, b"3"), (0x32, 3, b"4")]
+
+
+def test_two_filters_of_a_kept_session_lose_neither_mark_nor_packet_id() -> None:
+    talk = Talk()
+    session, wire = talk.join(clean=False)
+    session.feed(subscribe(FILTER, 0) + subscribe("devices/+/messages/devicebound/#", 1))
+    wire.take()
+    talk.send(b"1")
+    assert told(wire.take()) == [(0x32, 1, b"1")]
+    session.lost()
+    assert told(talk.rejoin()[2]) == [(0x3A, 1, b"1")]
+
+
+@pytest.mark.parametrize("topic_filter", [FILTER, "devices/+/messages/devicebound/#"])
+@pytest.mark.parametrize("id", ["a+b", "a#b"])
+def test_an_id_that_no_topic_can_hold_is_told_and_its_messages_stay(
+    id: str, topic_filter: str
+) -> None:
+    talk = Talk()
+    talk.hub.put_device(id, KEYS, NOW)
+    session, wire = talk.join(id=id)
+    session.feed(subscribe(METHODS) + subscribe("$iothub/twin/res/#"))
+    assert [first for first, _ in wire.take()] == [0x90] * 2
+    session.feed(subscribe(topic_filter.replace("dev/", f"{id}/")))
+    assert session.is_closed
+    assert talk.said("+ or # in its id")
+    talk.hub.send_message(id, C2D(b"x"), NOW)
+    assert talk.hub.lock_message(id, NOW) is not None
+
+
 def test_a_publish_that_is_sent_again_is_taken_and_acknowledged_again() -> None:
     talk = Talk()
     session, wire = talk.join()
@@ -227,16 +364,40 @@ def test_a_connection_ends_with_its_token() -> None:
     assert session.expires_at == int(NOW) + 999
 
 
-def test_a_will_of_a_device_that_was_removed_is_dropped() -> None:
-    talk = Talk()
+def with_will(talk: Talk, topic: str, qos: int = 0, retain: bool = False) -> tuple[Session, Wire]:
     wire = Wire()
     session = Session(talk.services.cloud, wire, "peer")
     password = token("localhost/devices/dev", KEYS.primary_b64, int(NOW) + 999, None)
-    will = text(EVENTS) + text("gone")
-    head = text("MQTT") + b"\4\xc6\0\x3c" + text("dev") + will
+    flags = bytes([0xC6 | qos << 3 | retain << 5])
+    head = text("MQTT") + b"\4" + flags + b"\0\x3c" + text("dev") + text(topic) + text("gone")
     user = "localhost/dev/?api-version=2021-04-12"
     session.feed(packet(0x10, head + text(user) + text(password)))
     assert wire.take() == [(0x20, b"\0\0")]
+    return session, wire
+
+
+@pytest.mark.parametrize("topic", ["devices/other/messages/events/", "$iothub/twin/GET/?$rid=1"])
+def test_a_will_on_a_foreign_topic_is_dropped_and_the_log_says_why(topic: str) -> None:
+    talk = Talk()
+    session, _ = with_will(talk, topic)
+    session.lost()
+    assert talk.services.telemetry.received == 0
+    assert talk.said("will was dropped: a topic that a hub does not have")
+
+
+def test_a_will_keeps_its_properties_and_is_marked_as_a_will() -> None:
+    talk = Talk()
+    session, _ = with_will(talk, EVENTS + "k=v", qos=1, retain=True)
+    talk.join()
+    session.lost()
+    (message,) = talk.services.telemetry.select()
+    marks = {"k": "v", "mqtt-retain": "true", "iothub-MessageType": "Will"}
+    assert (message.body, message.properties) == (b"gone", marks)
+
+
+def test_a_will_of_a_device_that_was_removed_is_dropped() -> None:
+    talk = Talk()
+    _, wire = with_will(talk, EVENTS)
     talk.hub.remove_device("dev")
     assert wire.is_closed
     assert talk.services.telemetry.received == 0

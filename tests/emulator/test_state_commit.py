@@ -1,11 +1,12 @@
 """Nothing is acknowledged that could be lost: the answer waits for the disk, or does not come."""
 
 import asyncio
+import contextlib
 import http.client
+import socket
 import sqlite3
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def azure(tmp_path: Path) -> Iterator[RunningAzure]:
         yield running
 
 
-@contextmanager
+@contextlib.contextmanager
 def a_disk_that_fails(azure: RunningAzure) -> Iterator[None]:
     """No commit succeeds."""
 
@@ -71,6 +72,44 @@ def test_telemetry_that_cannot_be_kept_is_not_acknowledged_over_mqtt(azure: Runn
         assert peer.read() == (0x40, b"\0\x07")
 
 
+def test_what_many_devices_say_in_one_turn_is_kept_by_one_commit(azure: RunningAzure) -> None:
+    keys = {name: azure.create_device(name).primary_b64 for name in ("dev-1", "dev-2", "dev-3")}
+    commits: list[int] = []
+    with contextlib.ExitStack() as stack:
+        joined = [stack.enter_context(peers.join_hub(azure, *one)) for one in keys.items()]
+
+        def say(local: LocalAzure) -> None:
+            journal = local._journal
+            assert isinstance(journal, SqliteJournal)
+            write = journal._write
+
+            def watched() -> None:
+                commits.append(len(journal._waiting))
+                write()
+
+            vars(journal)["_write"] = watched
+            for connection in local.servers.mqtt.connections:
+                assert connection.session is not None
+                name = connection.session.whom().device
+                topic = f"devices/{name}/messages/events/"
+                connection.data_received(peers.publish(topic, b"1"))
+                assert not commits
+
+        azure.call(say)
+        assert [peer.read() for peer in joined] == [(0x40, b"\0\x07")] * 3
+    assert commits[0] >= 3
+
+
+def test_no_device_is_answered_if_what_they_said_cannot_be_kept(azure: RunningAzure) -> None:
+    keys = {name: azure.create_device(name).primary_b64 for name in ("dev-1", "dev-2")}
+    with contextlib.ExitStack() as stack:
+        joined = [stack.enter_context(peers.join_hub(azure, *one)) for one in keys.items()]
+        stack.enter_context(a_disk_that_fails(azure))
+        for peer, name in zip(joined, keys, strict=True):
+            peer.send(peers.publish(f"devices/{name}/messages/events/", b"1"))
+        assert [peer.read() for peer in joined] == [(0, b"")] * 2
+
+
 def test_telemetry_that_cannot_be_kept_is_not_acknowledged_over_websocket(
     azure: RunningAzure,
 ) -> None:
@@ -103,6 +142,29 @@ def test_a_call_that_cannot_be_kept_is_not_answered_over_https(azure: RunningAzu
                 assert not_kept(azure)
         finally:
             wire.close()
+
+
+@pytest.mark.parametrize("path", ["telemetry", "telemetry/stream"])
+def test_no_number_is_shown_that_could_be_given_again(azure: RunningAzure, path: str) -> None:
+    """A reader goes on after it: what came under the same number later would pass it by."""
+    key = azure.create_device("dev-1").primary_b64
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    address = "localhost", azure.https_port
+    with (
+        a_disk_that_fails(azure),
+        peers.join_hub(azure, "dev-1", key) as peer,
+        socket.create_connection(address, peers.PATIENCE_S) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as reader,
+    ):
+        peer.send(peers.publish(EVENTS, b"1", qos=0))
+        assert azure.wait_for(lambda local: local.messages.received) == 1
+        reader.sendall(f"GET /emulator/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        said = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while piece := reader.recv(65536):
+                said += piece
+    assert b"sequence" not in said
+    assert not_kept(azure)
 
 
 def test_what_no_answer_follows_is_committed_soon(
@@ -151,6 +213,29 @@ def test_a_service_that_cannot_read_its_records_leaves_the_file_as_it_was(tmp_pa
     with pytest.raises(UsageError, match=r"cannot read \(KeyError\)"), second.loading():
         raise KeyError("keys")
     assert path.read_bytes() == before
+    SqliteJournal(path).close()  # nobody holds it any more
+
+
+def test_what_waits_at_the_end_is_kept(tmp_path: Path) -> None:
+    held = Keeper(tmp_path / "state.db", lambda _: None)
+    held.journal.put("will", "a", {})
+    held.stop()
+    with contextlib.closing(SqliteJournal(tmp_path / "state.db")) as journal:
+        assert [key for key, _ in journal.load("will")] == ["a"]
+
+
+def test_an_answer_that_a_fault_carries_waits_for_the_disk_too(azure: RunningAzure) -> None:
+    azure.add_fault("register-answer split size=20")
+    key = azure.enroll_device("dev-1").keys.primary_b64
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    resource = f"{azure.id_scope}/registrations/dev-1"
+    wire = http.client.HTTPSConnection("localhost", azure.https_port, context=context)
+    with contextlib.closing(wire), a_disk_that_fails(azure):
+        path = f"/{resource}/register?api-version=2021-06-01"
+        wire.request("PUT", path, headers={"Authorization": peers.token(resource, key)})
+        with pytest.raises((ConnectionError, http.client.HTTPException, ssl.SSLError)):
+            wire.getresponse()
+    assert not_kept(azure)
 
 
 def test_what_telemetry_drops_leaves_the_journal_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from . import peers
+from .killing import DYING
 from .processes import FIRSTLIGHT, Emulation, emulation
 
 GROUP = {"attestation": {"type": "symmetricKey"}}
@@ -142,19 +143,8 @@ def join_dps_with(azure: Any, group_key: str) -> None:
         assert peer.read()[0], "the server closed the connection"
 
 
-# Kills itself at a step of SQLite's machine, which counts on through the whole start.
-KILLED = """
-import os, signal, sqlite3, sys
-connect, left = sqlite3.connect, [int(sys.argv.pop(1))]
-def step():
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-def watched(*a, **k):
-    file = connect(*a, **k)
-    file.set_progress_handler(step, 1)
-    return file
-sqlite3.connect = watched
+KILLED = f"""{DYING}
+die_after(int(sys.argv.pop(1)))
 from firstlight.cli import main
 main()
 """

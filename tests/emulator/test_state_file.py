@@ -47,6 +47,12 @@ def test_a_file_that_others_may_read_is_refused(path: Path) -> None:
         SqliteJournal(path)
 
 
+def test_each_commit_is_synced_and_no_key_goes_to_a_temporary_file(path: Path) -> None:
+    """SQLite's own numbers: synchronous FULL is 2, temp_store MEMORY is 2."""
+    with closing(SqliteJournal(path)) as journal:
+        assert [journal._number(name) for name in ("synchronous", "temp_store")] == [2, 2]
+
+
 def test_nothing_of_the_content_is_in_a_repr(path: Path) -> None:
     with closing(SqliteJournal(path)) as journal:
         journal.put("azure", "key", {"primary": "c2VjcmV0"})

@@ -12,6 +12,8 @@ import pytest
 
 from firstlight.emulator.state import SqliteJournal
 
+from .killing import DYING
+
 # Writes batches as fast as it can, and says each one's number once it is committed.
 WRITER = """
 import os, sys
@@ -29,34 +31,18 @@ while True:
 """
 
 # Forks; each child does the same work and kills itself after one more step of SQLite's machine.
-STEPPER = """
-import os, signal, sqlite3, sys
-from firstlight.emulator import state
+STEPPER = f"""{DYING}
 from firstlight.emulator.state import *
-connect = sqlite3.connect
 path = Path(sys.argv[1])
 
 def work():
     journal = SqliteJournal(path)
-    before = {key for key, _ in journal.load("batch")}
-    journal.put("batch", f"{len(before)}", {})
+    before = set(key for key, _ in journal.load("batch"))
+    journal.put("batch", str(len(before)), dict())
     for part in "ab":
-        journal.put("pair", part, {"number": len(before)})
+        journal.put("pair", part, dict(number=len(before)))
     journal.commit()
     journal.close()
-
-def killed_after(steps):
-    left = [steps]
-    def step():
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    def watched(*a, **k):
-        file = connect(*a, **k)
-        file.set_progress_handler(step, 1)
-        return file
-    sqlite3.connect = watched
-    work()
 
 steps, kills, ended = 0, 0, False
 while not ended:
@@ -66,7 +52,8 @@ while not ended:
             os.unlink(path.parent / name)
     pid = os.fork()
     if pid == 0:
-        killed_after(steps)
+        die_after(steps)
+        work()
         os._exit(0)
     ended = os.waitpid(pid, 0)[1] == 0
     kills += not ended

@@ -1,19 +1,26 @@
 """What a team's own tests use: the fixtures, a device's handle, names that lead here."""
 
+import asyncio
 import socket
 import ssl
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt  # type: ignore[import-untyped]
 import pytest
 
-from firstlight.emulator.running import RunningAzure
-from firstlight.errors import ServiceError
+from firstlight.emulator.running import RunningAzure, running_azure
+from firstlight.emulator.settings import Settings
+from firstlight.errors import ServiceError, UsageError
 from tests.emulator.peers import join_dps, join_hub, publish, subscribe, token
 
 REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=1"
+FREE = Settings(mqtt_port=0, https_port=0)
+PAST_S = 9.9  # less than what every call is given beside its own time
 COMMANDS = "$iothub/methods/POST/#"
 
 
@@ -129,6 +136,88 @@ class TestSettingsOfOnesOwn:
         assert local_azure.call(lambda local: list(local.hubs)) == ["localhost", "127.0.0.1"]
         with pytest.raises(ValueError, match="no group"):
             local_azure.device_key("dev-1")
+
+
+class TestSettingsThatCannotBe:
+    @pytest.fixture
+    def local_azure_settings(self) -> dict[str, Any]:
+        return {"retry_after": 1}
+
+    def test_a_name_that_is_no_setting_is_told(self, request: pytest.FixtureRequest) -> None:
+        with pytest.raises(UsageError, match="'retry_after', which"):
+            request.getfixturevalue("local_azure")
+
+
+class TestSettingsThatAskForWhatIsMissing:
+    @pytest.fixture
+    def local_azure_settings(self, nobody_made_this: object) -> dict[str, Any]:
+        return {}
+
+    def test_they_are_not_passed_over(self, request: pytest.FixtureRequest) -> None:
+        with pytest.raises(pytest.FixtureLookupError, match="nobody_made_this"):
+            request.getfixturevalue("local_azure")
+
+
+def test_waiting_for_a_device_that_never_connects_ends(local_azure: RunningAzure) -> None:
+    local_azure.create_device("dev-1")
+    with pytest.raises(TimeoutError, match="dev-1 did not connect in 0 s"):
+        local_azure.device("dev-1").wait_until_connected(timeout_s=0)
+
+
+def test_a_token_for_one_hub_opens_no_other_with_the_same_key() -> None:
+    settings = replace(FREE, hubs=("localhost", "127.0.0.1"))
+    with running_azure(settings) as azure:
+        names = azure.call(lambda local: local.services._names_of("localhost"))
+    assert "localhost" in names
+    assert not any(name.startswith("127.0.0.1") for name in names)
+
+
+def test_another_program_finds_the_root_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with running_azure(replace(FREE, folder=Path("here"))) as azure:
+        assert set(azure.environment.values()) == {str(tmp_path / "here" / "root.pem")}
+
+
+def test_what_has_ended_says_so() -> None:
+    with running_azure(FREE) as azure:
+        assert azure.telemetry() == []
+    with pytest.raises(RuntimeError, match="has ended"):
+        azure.telemetry()
+
+
+def test_its_own_thread_is_told_that_it_cannot_wait_for_itself() -> None:
+    told: list[str] = []
+
+    def on_event(_: object) -> None:
+        try:
+            azure.telemetry()
+        except RuntimeError as error:
+            told.append(str(error))
+
+    with (
+        running_azure(FREE, on_event) as azure,
+        socket.create_connection(("127.0.0.1", azure.mqtt_port), 10) as peer,
+    ):
+        peer.sendall(b"no TLS" * 10)  # which is an event
+        assert azure.wait_for(lambda _: list(told))
+    assert "cannot wait" in told[0]
+
+
+def test_who_waits_no_longer_leaves_nothing_that_runs_on() -> None:
+    ended = threading.Event()
+
+    async def for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with running_azure(FREE) as azure:
+        with pytest.raises(TimeoutError):
+            azure.wait(for_ever(), -PAST_S)
+        assert ended.wait(10)
 
 
 def test_importing_the_fixtures_imports_no_server() -> None:

@@ -88,6 +88,23 @@ def test_a_peer_that_does_not_read_is_told_inside() -> None:
     run(body)
 
 
+def test_connections_share_the_place_where_bytes_arrive() -> None:
+    async def body() -> None:
+        first, second = Client(Inside()), Client(Inside())
+        for client in (first, second):
+            client.server._server.came = first.server._server.came
+            client.connect()
+        for client, words in ((first, b"one"), (second, b"two"), (first, b"three")):
+            client.tls.write(words)
+            data = client._out.read()
+            client.server.get_buffer(-1)[: len(data)] = data
+            client.server.buffer_updated(len(data))
+        assert first.inside.heard == b"onethree"
+        assert second.inside.heard == b"two"
+
+    run(body)
+
+
 def test_bytes_that_are_no_tls_end_the_handshake_with_openssls_word_for_it() -> None:
     async def body() -> None:
         client = Client(Inside())

@@ -150,6 +150,72 @@ def test_a_limit_holds_though_its_fault_is_cleared() -> None:
     assert (wire.data, wire.ended) == (CONNACK + PONG * 2, "close")
 
 
+def test_of_several_limits_each_counts_and_the_first_that_is_spent_ends_it() -> None:
+    for faults in (
+        ("connect limit packets_in=2 end=fin", "connect limit seconds=500 packets_in=9"),
+        ("connect limit packets_in=9 bytes_in=90", "connect limit packets_in=2 end=fin"),
+        ("connect limit packets_out=3 end=fin", "connect limit bytes_out=90"),
+    ):
+        session, wire, _ = talk(*faults)
+        session.feed(HELLO + PING * 5)
+        wire.pass_time(1)
+        assert (wire.data, wire.ended) == (CONNACK + PONG * 2, "fin")
+
+
+@pytest.mark.parametrize(
+    ("more", "sent", "end"),
+    [
+        ("delay seconds=2", b"\x20\2\0\5", "close"),
+        ("split size=1 gap=1", b"\x20\2\0\5", "close"),
+        ("duplicate", b"\x20\2\0\5" * 2, "close"),
+        ("cut bytes=3 end=reset", b"\x20\2\0", "reset"),
+        ("hold seconds=9", b"", "reset"),
+    ],
+)
+def test_faults_strike_the_connack_of_a_fault(more: str, sent: bytes, end: str) -> None:
+    session, wire, told = talk("connect refuse code=5", f"connack {more}")
+    session.feed(HELLO + PING)
+    wire.pass_time(0)
+    assert wire.ended != "reset", "what was sent is to be read first"
+    wire.pass_time(10)
+    assert (wire.data, wire.ended, session.is_closed) == (sent, end, True)
+    assert not [event for event in told if "the first packet" in event["what"]]
+
+
+def test_the_first_fault_that_ends_a_connection_counts() -> None:
+    for first, second, ended in (("hold", "close", None), ("close", "hold", "close")):
+        session, wire, _ = talk(f"pingresp {first}", f"pingresp {second}")
+        session.feed(HELLO + PING)
+        wire.pass_time(1)
+        assert (wire.data, wire.ended) == (CONNACK, ended)
+
+
+def test_a_limit_counts_what_a_delay_has_kept() -> None:
+    session, wire, _ = talk("subscribe delay seconds=1", "connect limit packets_in=3")
+    session.feed(HELLO + subscribe(FILTER) + PING * 5)
+    wire.pass_time(2)
+    assert (wire.data, wire.ended) == (CONNACK + SUBACK + PONG * 2, "close")
+
+
+def test_no_delay_is_longer_than_an_hour_however_many_faults_there_are() -> None:
+    session, wire, _ = talk(*["pingresp delay seconds=3600"] * 5)
+    session.feed(HELLO + PING)
+    wire.pass_time(3599)
+    assert wire.data == CONNACK
+    wire.pass_time(2)
+    assert wire.data == CONNACK + PONG
+
+
+def test_a_fault_that_is_set_later_knows_how_the_device_came() -> None:
+    session, wire, _ = talk()
+    session.feed(HELLO)
+    held = session._cloud.faults
+    for over in ("websocket", "mqtt"):
+        held.add(parse_text(f"pingresp drop device=dev-1 part=dps over={over}"))
+        session.feed(PING)
+    assert (wire.data, [fault["hits"] for fault in held.all()]) == (CONNACK + PONG, [0, 1])
+
+
 def test_what_waits_is_bounded() -> None:
     session, wire, _ = talk("pingresp delay seconds=3600")
     session.feed(HELLO)

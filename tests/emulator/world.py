@@ -11,6 +11,7 @@ from typing import Any
 
 from firstlight.emulator.dps.rules import Request
 from firstlight.emulator.hub.hub import Hub
+from firstlight.emulator.hub.line import Delivery
 from firstlight.emulator.journal import Journal
 from firstlight.emulator.rest import Call
 from firstlight.emulator.services import Services, Surroundings
@@ -47,11 +48,11 @@ class Wire:
         topic_filter: str,
         topic: str,
         payload: bytes,
-        on_ack: Callable[[float], None] | None = None,
-        again: bool = False,
+        delivery: Delivery | None = None,
     ) -> bool:
-        if on_ack is not None:
-            self.acks.append(on_ack)
+        if delivery is not None:
+            delivery.on_sent(7)
+            self.acks.append(delivery.on_ack)
         return True
 
     def has(self, topic_filter: str) -> bool:

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_a_wrong_policy_key_is_told_with_status_and_tracking_id(local: RunningAz
     assert wrong not in str(caught.value)
 
 
+def test_a_lesser_policy_may_do_less(local: RunningAzure) -> None:
+    text = local.dps_connection_string("enrollmentRead")
+    service = azure.Service(azure.parse_connection(text), local.root_pem)
+    assert service.find("enrollmentGroups", "line-1") is None
+    with pytest.raises(ServiceError, match="401"):
+        service.create("enrollmentGroups", "line-1", GROUP)
+    with pytest.raises(KeyError):
+        local.dps_connection_string("owner")
+
+
 def test_a_server_that_is_not_trusted_is_told(local: RunningAzure) -> None:
     service = azure.Service(azure.parse_connection(local.connection_string))
     with pytest.raises(ServiceError, match="--root"):
@@ -90,18 +101,21 @@ def test_a_server_that_hangs_up_is_told(local: RunningAzure) -> None:
         thread.join(10)
 
 
-def test_an_answer_in_pieces_is_taken_whole(local: RunningAzure) -> None:
+@contextmanager
+def another(local: RunningAzure, *pieces: bytes) -> Iterator[tuple[azure.Service, list[bytes]]]:
+    """A service that answers one request with these pieces; and what it was sent."""
     issuer = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issuer.issue_cert("localhost").configure_cert(context)
-    body = json.dumps({"enrollmentGroupId": "g", "long": "x" * 3000}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    root = local.root_pem.with_name("other.pem")
+    issuer.cert_pem.write_to_path(str(root))
+    heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             with context.wrap_socket(listener.accept()[0], server_side=True) as sock:
-                sock.recv(4096)
-                for piece in (head, body[:9], body[9:1500], body[1500:]):
+                heard.append(sock.recv(4096))
+                for piece in pieces:
                     sock.sendall(piece)
                     threading.Event().wait(0.05)  # so that each is read by itself
 
@@ -109,11 +123,43 @@ def test_an_answer_in_pieces_is_taken_whole(local: RunningAzure) -> None:
         thread.start()
         port = str(listener.getsockname()[1])
         text = local.connection_string.replace(str(local.https_port), port, 1)
-        root = local.root_pem.with_name("other.pem")
-        issuer.cert_pem.write_to_path(str(root))
-        found = azure.Service(azure.parse_connection(text), root).find("enrollmentGroups", "g")
+        yield azure.Service(azure.parse_connection(text), root), heard
         thread.join(10)
-    assert found == json.loads(body)
+
+
+def head(status: str, length: int) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_an_answer_in_pieces_is_taken_whole(local: RunningAzure) -> None:
+    body = json.dumps({"enrollmentGroupId": "g", "long": "x" * 3000}).encode()
+    pieces = (head("200 OK", len(body)), body[:9], body[9:1500], body[1500:])
+    with another(local, *pieces) as (service, _):
+        assert service.find("enrollmentGroups", "g") == json.loads(body)
+
+
+def test_the_token_is_for_the_host_without_its_port(local: RunningAzure) -> None:
+    with another(local, head("200 OK", 2) + b"{}") as (service, heard):
+        service.find("enrollments", "a")
+    assert b"SharedAccessSignature sr=localhost&sig=" in heard[0]
+
+
+def test_an_answer_that_is_too_long_is_no_answer(local: RunningAzure) -> None:
+    body = b"{" + b" " * (1 << 20) + b"}"
+    with (
+        another(local, head("200 OK", len(body)) + body) as (service, _),
+        pytest.raises(ServiceError, match="the answer, 200, is not a JSON object"),
+    ):
+        service.find("enrollments", "a")
+
+
+def test_a_long_refusal_is_cut(local: RunningAzure) -> None:
+    body = json.dumps({"message": "x" * 3000, "errorCode": 400000}).encode()
+    with (
+        another(local, head("400 Bad Request", len(body)) + body) as (service, _),
+        pytest.raises(ServiceError, match=r"400 x{256}, code 400000$"),
+    ):
+        service.find("enrollments", "a")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ def test_wrong_input_gets_one_sentence(tmp_path: Path, group_key: Path) -> None:
     refused(2, "name one registration id", *derive, "--group-key", source)
     refused(2, "is not base64", *derive, "a", "--group-key", "env:K", K=G[:-1])
     refused(2, "16 to 64 bytes", *derive, "a", "--group-key", "env:K", K="c2hvcnQ=")
+    pair = ["--connection", "-", "--primary-key", source]
+    refused(2, "give both keys, or none", "enroll", "group", "line-1", *pair)
     taken = tmp_path / "taken"
     taken.write_text("mine")
     refused(1, "there already", *derive, "a", "--group-key", source, "--out", taken)
@@ -152,8 +154,14 @@ def test_enrolling_keeps_the_key_off_the_screen(tmp_path: Path, local: RunningAz
     assert call("enroll", "key", "group", "line-1", *at, "--key-out", again).returncode == 0
     assert again.read_text() == out.read_text()
     assert again.stat().st_mode & 0o777 == 0o600
-    refused(2, "enrolled already", "enroll", "group", "line-1", *at, "--key-out", nowhere.name)
-    assert not Path(nowhere.name).exists()
+    unused = tmp_path / "unused.key"
+    refused(2, "enrolled already", "enroll", "group", "line-1", *at, "--key-out", unused)
+    local.enroll_device(
+        "chip", {"attestation": {"type": "tpm", "tpm": {"endorsementKey": "AA=="}}}
+    )
+    done = call("enroll", "key", "device", "chip", *at, "--key-out", unused)
+    assert "not enrolled with symmetric keys" in done.stderr
+    assert (done.returncode, unused.exists()) == (4, False)
     refused(2, "no group enrolled as line-2", "enroll", "show", "group", "line-2", *at)
     refused(2, "did you mean dev-1", "enroll", "device", "Dev-1", *at)
     done = call("enroll", "device", "dev-1", *at, "--device-id", "Pump:7", "--disabled")
@@ -313,7 +321,10 @@ def test_the_emulator_says_what_a_person_needs_and_ends_with_ctrl_c(tmp_path: Pa
     for words_needed in ("id scope", "0ne", "root.pem", "connection-string.txt", "hubs"):
         assert words_needed in said
     assert (tmp_path / "here" / "root.pem").exists()
-    assert "SharedAccessKey=" not in said + rest
+    for name in ("connection-string.txt", "hub-localhost.txt"):
+        key = (tmp_path / "here" / name).read_text().rpartition("SharedAccessKey=")[2].strip()
+        assert len(key) == 88
+        assert key not in said + rest
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

@@ -2,17 +2,24 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from firstlight import keys
+from tests.emulator.peers import token
 
 FIRSTLIGHT = [sys.executable, "-c", "from firstlight.cli import main; main()"]
 FREE = ["--mqtt-port", "0", "--https-port", "0", "--sntp-port", "0"]
@@ -94,9 +101,45 @@ def test_it_prints_what_a_person_needs(tmp_path: Path) -> None:
         ):
             assert needed in text
         for name in ("group.key", "connection-string.txt", "hub-localhost.txt"):
-            assert stat.S_IMODE((tmp_path / "local-azure" / name).stat().st_mode) == 0o600
-        assert "SharedAccessKey=" not in text
+            secret = tmp_path / "local-azure" / name
+            assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+            shared = secret.read_text().strip().partition("SharedAccessKey=")[2]
+            assert not shared or shared not in text
         assert key not in (tmp_path / "local-azure" / "info.json").read_text()
+
+
+def test_of_several_hubs_the_lines_name_the_one_that_the_device_is_assigned_to(
+    tmp_path: Path,
+) -> None:
+    with emulating(tmp_path, "--hub", "127.0.0.1", "--hub", "localhost") as emulator:
+        info = json.loads((tmp_path / "local-azure" / "info.json").read_text())
+        key = (tmp_path / "local-azure" / "group.key").read_text().strip()
+        place = tmp_path / "local-azure" / "root.pem", info["https_port"], info["id_scope"]
+        home = assigned(*place, keys.derive(key, "dev-1"))
+        lines = [line for line in emulator.shown if line.startswith("mosquitto_")]
+    assert home == "localhost"  # which is not the first
+    assert len(lines) == 2
+    assert all(f"-u '{home}/dev-1/" in line for line in lines)
+
+
+def assigned(root: Path, port: int, id_scope: str, key: str) -> str:
+    """Register dev-1 over HTTPS; the hub that it is assigned to."""
+    resource = f"{id_scope}/registrations/dev-1"
+    headers = {"Authorization": token(resource, key), "Content-Type": "application/json"}
+    context = ssl.create_default_context(cafile=str(root))
+
+    def ask(method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        url = f"https://localhost:{port}/{resource}{path}?api-version=2021-06-01"
+        request = urllib.request.Request(url, body, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+            return dict(json.loads(answer.read()))
+
+    operation_id = ask("PUT", "/register", b'{"registrationId": "dev-1"}')["operationId"]
+    for _ in range(3):  # the first of which says `assigning`
+        found = ask("GET", f"/operations/{operation_id}", None)
+        if found["status"] == "assigned":
+            return str(found["registrationState"]["assignedHub"])
+    pytest.fail(f"it was not assigned: {found}")
 
 
 def test_the_lines_to_try_it_with_are_lines_of_a_shell(tmp_path: Path) -> None:
@@ -118,8 +161,10 @@ def test_in_json_there_is_one_object_a_line_and_no_key(tmp_path: Path) -> None:
     with emulating(tmp_path, "--json", sign="ready") as emulator:
         (ready,) = [json.loads(line) for line in emulator.shown]
         assert (ready["what"], ready["group"]) == ("ready", "fleet")
-        key = (tmp_path / ready["group_key"]).read_text().strip()
+        key = Path(ready["group_key"]).read_text().strip()
         assert len(key) > 40
+        kept = json.loads((Path(ready["folder"]) / "info.json").read_text())
+        assert kept["root_pem"] == ready["root_pem"] == str(tmp_path / "local-azure" / "root.pem")
     assert key not in "\n".join(emulator.shown)
 
 
@@ -168,6 +213,15 @@ def test_hubs_have_names_and_addresses(tmp_path: Path) -> None:
 )
 def test_wrong_words_get_one_sentence(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
     assert why in refused(tmp_path, *words)
+
+
+def test_without_a_standard_output_nobody_is_told_and_nothing_ends() -> None:
+    code = "from firstlight.cli import emulate; emulate._say('an event')"
+    words = shlex.join([sys.executable, "-c", code])
+    done = subprocess.run(
+        ["sh", "-c", f"{words} >&-"], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_settings_are_listed(tmp_path: Path) -> None:

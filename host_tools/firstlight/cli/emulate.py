@@ -1,6 +1,7 @@
 """`firstlight emulate`: a local Azure until Ctrl-C. Takes options apart, and prints its lines."""
 
 import asyncio
+import gc
 import io
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import click
 
 from ..errors import UsageError
+
+_GARBAGE = 10_000  # objects, until they are looked through for what nobody needs
 
 
 @click.command()
@@ -97,13 +100,18 @@ def emulate(json_lines: bool, wishes: tuple[str, ...], show: bool, **words: Any)
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a device's name may be in any script
+    # What a start makes, stays; and of what a connection leaves behind, little goes in circles.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     asyncio.run(serve(settings, _say, json_lines))
 
 
 def _say(line: str) -> None:
     # click.echo looks at the terminal anew for each line, which takes longer than to write it.
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    out: Any = sys.stdout  # None if the caller closed it: nobody wants to be told
+    if out is not None:
+        out.write(line + "\n")
+        out.flush()
 
 
 def _settings(

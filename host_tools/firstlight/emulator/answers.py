@@ -39,7 +39,7 @@ class Answer:
             return self.raw
         if self.document is None:
             return b""
-        return json.dumps(self.document, separators=(",", ":"), allow_nan=False).encode()
+        return _encode(self.document).encode()
 
 
 class Refusal(Exception):
@@ -89,7 +89,7 @@ def parse_object(raw: bytes) -> Json:
 def parse_json(raw: bytes) -> Any:
     """Any JSON from a client's bytes, its numbers finite, 64 levels at most; raise Refusal 400."""
     try:
-        document = json.loads(raw, parse_constant=_no_number, parse_float=_number)
+        document = _decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError):
         raise Refusal(400, 400000, "The body is not JSON.") from None
     if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH and _is_deep(document):
@@ -113,6 +113,11 @@ def _number(text: str) -> float:
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} cannot be written as JSON")
+
+
+# Made once: dumps and loads make one at each call that wants anything but their defaults.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_constant=_no_number, parse_float=_number).decode
 
 
 def timestamp(at: float) -> str:

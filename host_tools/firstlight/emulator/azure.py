@@ -94,7 +94,11 @@ class LocalAzure:
     @property
     def connection_string(self) -> str:
         """The service's, with the owner's policy. A secret."""
-        return self.services.policies.connection_string(POLICY, self.service_address)
+        return self.dps_connection_string(POLICY)
+
+    def dps_connection_string(self, policy: str) -> str:
+        """The same with any of DPS's policies; a secret. Raises KeyError for none of that name."""
+        return self.services.policies.connection_string(policy, self.service_address)
 
     def hub_connection_string(self, hub: str, policy: str = "iothubowner") -> str:
         """A hub's, with one of its policies: what its service SDKs take. A secret.
@@ -154,7 +158,7 @@ class LocalAzure:
             "received": self.messages.received,
             "dropped": self.messages.dropped,
             "connections": len(self.connections()),
-            "root_pem": str(self.root_pem),
+            "root_pem": str(self.root_pem.absolute()),
         }
 
     def connections(self) -> list[Json]:

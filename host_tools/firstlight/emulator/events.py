@@ -17,8 +17,8 @@ _MAX_ID, _MAX_WHAT = 128, 300
 
 def event(at: float, part: str, id: str, what: str, **more: str | int | float) -> Event:
     """at: Unix seconds; part: dps, hub, http, mqtt or sntp; id: a device, a route or a peer."""
-    start: Event = {"at": round(at, 3), "part": part, "id": _printable(id, _MAX_ID)}
-    return start | {"what": _printable(what, _MAX_WHAT)} | more
+    id, what = _printable(id, _MAX_ID), _printable(what, _MAX_WHAT)
+    return {"at": round(at, 3), "part": part, "id": id, "what": what, **more}
 
 
 def line(event: Event) -> str:

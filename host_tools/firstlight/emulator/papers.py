@@ -20,7 +20,7 @@ def write_papers(folder: Path, root_pem: str, info: Json, secrets: dict[str, str
     """
     folder.mkdir(parents=True, exist_ok=True)
     pem = Paper(folder / "root.pem", root_pem)
-    shown = json.dumps(info | {"root_pem": str(pem.path)}, indent=2)
+    shown = json.dumps(info | {"root_pem": str(pem.path.absolute())}, indent=2)
     papers = [
         pem,
         Paper(folder / "hosts", hosts_file(info["addresses"])),
@@ -36,6 +36,6 @@ def write_papers(folder: Path, root_pem: str, info: Json, secrets: dict[str, str
 
 
 def hosts_file(addresses: dict[str, str]) -> str:
-    """Names and their addresses in the form of /etc/hosts, as libnss-wrapper reads it too."""
-    lines = [f"{address} {name}" for name, address in addresses.items() if name != address]
-    return "\n".join(["# for /etc/hosts, or NSS_WRAPPER_HOSTS", *lines, ""])
+    """Names and their addresses in the form of /etc/hosts; libnss-wrapper takes no comment."""
+    pairs = addresses.items()
+    return "".join(f"{address} {name}\n" for name, address in pairs if name != address)

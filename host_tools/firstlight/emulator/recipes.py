@@ -1,6 +1,6 @@
 """What a person may type to use a local Azure, as lines for a shell. Each works as printed.
 
-Pure, and without a secret: the lines read the group's key from the file that it is in.
+Pure, and without a secret: the lines read keys from the files that they are in.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,12 @@ END
 """
 
 
-def recipes(info: Mapping[str, Any], folder: str, dps_name: str) -> dict[str, list[str]]:
-    """Titles and lines, of what info says. folder: with root.pem and group.key; must have both."""
-    scope, hub = info["id_scope"], info["hubs"][0]
+def recipes(info: Mapping[str, Any], folder: str, dps_name: str, hub: str) -> dict[str, list[str]]:
+    """Titles and lines, of what info says. folder: with root.pem and group.key; must have both.
+
+    hub: the one that DEVICE is assigned to.
+    """
+    scope = info["id_scope"]
     base = f"https://{info['dps_host']}:{info['https_port']}"
     curl = f"curl --cacert {quote(folder + '/root.pem')}"
     mqtt = (
@@ -58,6 +61,7 @@ def recipes(info: Mapping[str, Any], folder: str, dps_name: str) -> dict[str, li
             f"mosquitto_pub {mqtt} -t devices/{DEVICE}/messages/events/ -m 'from mosquitto_pub'",
             f"mosquitto_sub {mqtt} -t 'devices/{DEVICE}/messages/devicebound/#' -C 1",
         ],
+        "send it one, from another terminal": _message(hub, info, folder, curl),
         "what the hubs received, as a list and as it comes": [
             f"{curl} '{base}/emulator/telemetry?device={DEVICE}'",
             f"{curl} -N '{base}/emulator/telemetry/stream?device={DEVICE}'",
@@ -66,12 +70,29 @@ def recipes(info: Mapping[str, Any], folder: str, dps_name: str) -> dict[str, li
     }
 
 
+def _message(hub: str, info: Mapping[str, Any], folder: str, curl: str) -> list[str]:
+    return [
+        f"TOKEN=$(sed 's/.*SharedAccessKey=//' {quote(f'{folder}/hub-{hub}.txt')} | "
+        f"firstlight keys sas {hub} --policy iothubowner --key -)",
+        f'{curl}{_at(hub, info)} -H "Authorization: $TOKEN" '
+        f"-H 'iothub-to: /devices/{DEVICE}/messages/deviceBound' -d 'from curl' "
+        f"'https://{hub}:{info['https_port']}/messages/deviceBound?api-version=2021-04-12'",
+    ]
+
+
 def _token(folder: str, resource: str, policy: str) -> str:
     key = quote(f"file:{folder}/group.key")
     return (
         f"TOKEN=$(firstlight keys derive {DEVICE} --group-key {key} | "
         f"firstlight keys sas {resource}{policy} --key -)"
     )
+
+
+def _at(hub: str, info: Mapping[str, Any]) -> str:
+    """Curl's option for where a hub is whose name does not resolve; the others need none."""
+    address = info["addresses"][hub]
+    is_found = hub in ("localhost", address)
+    return "" if is_found else f" --resolve {hub}:{info['https_port']}:{address}"
 
 
 def _reachable(hub: str, info: Mapping[str, Any]) -> str:

@@ -30,7 +30,11 @@ _MAX_EVENTS = 10_000
 
 
 class RunningAzure:
-    """A handle on a LocalAzure that runs elsewhere; the same names, callable from any thread."""
+    """A handle on a LocalAzure that runs elsewhere; the same names, callable from any thread.
+
+    But not from its own, where on_event is called, nor after its end: that is a RuntimeError.
+    Made in its own thread.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class RunningAzure:
         self._loop = loop
         self._stop = stop
         self._log = log
+        self._thread_id = threading.get_ident()
         self.host = azure.host
         self.mqtt_port = azure.mqtt_port
         self.https_port = azure.https_port
@@ -85,6 +90,10 @@ class RunningAzure:
         """A handle on a device: its twin, messages and methods, its telemetry, its connection."""
         return DeviceHandle(self, id, hub)
 
+    def dps_connection_string(self, policy: str) -> str:
+        """DPS's for a lesser policy than the owner's, as enrollmentRead. A secret."""
+        return self.call(lambda azure: azure.dps_connection_string(policy))
+
     def hub_connection_string(self, hub: str | None = None, policy: str = "iothubowner") -> str:
         """A hub's, by default the first one's: what its service SDKs take. A secret."""
         return self.call(
@@ -104,7 +113,7 @@ class RunningAzure:
             "CURL_CA_BUNDLE",
             "NODE_EXTRA_CA_CERTS",
         )
-        return dict.fromkeys(variables, str(self.root_pem))
+        return dict.fromkeys(variables, str(self.root_pem.absolute()))
 
     def add_fault(self, words: str | None = None, **fields: Any) -> Json:
         """Let something go wrong: add_fault("poll refuse times=2"), or at="poll", do="refuse"...
@@ -148,12 +157,26 @@ class RunningAzure:
 
     def wait(self, steps: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
         """Run steps in the LocalAzure's own thread; give back what they give."""
-        running = asyncio.run_coroutine_threadsafe(steps, self._loop)
-        return running.result(timeout_s + _CALL_S)
+        try:
+            self._check_caller()
+            running = asyncio.run_coroutine_threadsafe(steps, self._loop)
+        except RuntimeError:
+            steps.close()  # they never begin
+            raise
+        try:
+            return running.result(timeout_s + _CALL_S)
+        finally:
+            running.cancel()  # which is nothing, unless we wait no longer
 
     def wait_for(self, look: Callable[[LocalAzure], _T], timeout_s: float = 10.0) -> _T:
         """What look() gives once that is something, or after timeout_s, whatever it is."""
         return self.wait(self._azure.wait_for(timeout_s, lambda: look(self._azure)), timeout_s)
+
+    def _check_caller(self) -> None:
+        if threading.get_ident() == self._thread_id:
+            raise RuntimeError("the local Azure's own thread, as in on_event, cannot wait for it")
+        if self._loop.is_closed():
+            raise RuntimeError("this local Azure has ended")
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from . import events
 from .azure import LocalAzure
-from .recipes import recipes
+from .dps.allocation import NotAllocated, allocate, candidates
+from .dps.records import Enrollment
+from .recipes import DEVICE, recipes
 from .settings import DPS_NAME, Settings
 
 
@@ -54,9 +56,10 @@ def _banner(azure: LocalAzure, json_lines: bool) -> list[str]:
     folder = azure.root_pem.parent
     if json_lines:
         start = {"at": time.time(), "part": "azure", "id": azure.host, "what": "ready"}
-        files = {"folder": str(folder)}
+        files = {"folder": str(folder.absolute())}
         if azure.group is not None:
-            files |= {"group": azure.group.id, "group_key": str(folder / "group.key")}
+            key = (folder / "group.key").absolute()
+            files |= {"group": azure.group.id, "group_key": str(key)}
         return [events.json_line(start | azure.info() | files)]
     lines = [
         f"local Azure on {azure.host}",
@@ -74,9 +77,19 @@ def _banner(azure: LocalAzure, json_lines: bool) -> list[str]:
     if azure.group is None:
         return lines
     lines.append(f"  group {azure.group.id + ',':<12} key {azure.group.keys.primary_b64}")
-    for title, commands in recipes(azure.info(), str(folder), DPS_NAME).items():
+    home = _home(azure, azure.group)
+    for title, commands in recipes(azure.info(), str(folder), DPS_NAME, home).items():
         lines += ["", f"# {title}:", *commands]
     return [*lines, ""]
+
+
+def _home(azure: LocalAzure, group: Enrollment) -> str:
+    """The hub that the device of the recipes will be assigned to, as far as can be foreseen."""
+    rules, hubs = azure.settings.rules(azure.id_scope), candidates(group, azure.hubs)
+    try:
+        return allocate(group.allocation_policy, hubs, DEVICE, rules).hub
+    except NotAllocated:
+        return next(iter(azure.hubs))
 
 
 def _hubs(azure: LocalAzure) -> list[str]:

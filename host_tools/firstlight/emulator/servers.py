@@ -85,7 +85,11 @@ class Servers:
         """Who is connected over MQTT or WebSocket, and over which."""
         plain = [(connection.session, "mqtt") for connection in self.mqtt.connections]
         framed = [(session, "websocket") for session in self.gate.sessions()]
-        return [_shown(session, over) for session, over in plain + framed if session is not None]
+        return [
+            _shown(session, over)
+            for session, over in plain + framed
+            if session is not None and not session.is_closed  # its socket may outlive it
+        ]
 
     def _turned_away(self, part: str) -> Callable[[str], None]:
         return lambda peer: self._reports.complain(part, peer, "refused: too many connections")

@@ -73,6 +73,7 @@ class Services:
             journal.commit,
             self.faults,
             settings.connection_rules,
+            keeps=settings.state is not None,
         )
 
     def _hub(self, name: str) -> Hub:

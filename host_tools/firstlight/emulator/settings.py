@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
-from .dps.rules import Rules
+from .dps.rules import Behaviour, Rules
 from .faults.specs import BadFault, parse_text
 from .hub.rules import HubRules
 from .mqtt.rules import ConnectionRules
@@ -23,7 +24,7 @@ _LOOPBACK = re.compile(r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Behaviour):
     """How a local Azure is laid out and behaves. A port of 0 means any free one.
 
     host: the loopback address to bind; id_scope: made at random if None; hubs: host names, which
@@ -36,8 +37,8 @@ class Settings:
     roots that its https may have beside the system's; max_connections: fewer if the system does
     not let us open so many files; names: what DPS is called and the certificate is for, beside the
     usual; hub_rules: how every hub behaves; connection_rules: how MQTT connections to DPS do;
-    faults: what goes wrong from the start on, each as faults/specs.py reads it. The others are
-    DPS's behaviour: see Rules in dps/rules.py, which has them under the same names.
+    faults: what goes wrong from the start on, each as faults/specs.py reads it. DPS's
+    own behaviour: see Behaviour in dps/rules.py.
     """
 
     host: str = "127.0.0.1"
@@ -59,30 +60,8 @@ class Settings:
     connection_rules: ConnectionRules = field(default_factory=ConnectionRules)
     faults: tuple[str, ...] = ()
     auth_at: str = "register"
-    polls_before_assigned: int = 1
-    retry_after_s: int = 3
-    registrations_per_minute: int | None = 1000
-    polls_per_10_s: int | None = 5
-    operations_per_minute: int | None = 1000
     webhook_timeout_s: float = 10.0
     webhook_roots: Path | None = None
-    wrong_key_code: int = 401000
-    expired_code: int = 401002
-    wrong_key_code_https: int = 401002
-    expired_code_https: int = 401002
-    mismatch_code: int = 400000
-    unknown_enrollment: str = "auto"
-    derive_from: str = "lower"
-    scope_case: bool = False
-    sr_case: bool = False
-    max_token_s: int | None = None
-    unknown_version: bool = False
-    put_over: bool = False
-    never_substatus: str = "keep"
-    reset_on_same_hub: bool = False
-    keep_created: bool = False
-    latencies_ms: Mapping[str, float] = field(default_factory=dict)
-    device_latencies_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise UsageError naming the first setting that cannot be."""
@@ -99,8 +78,8 @@ class Settings:
         self.hub_rules.check()
         self.connection_rules.check()
         self._check_faults()
-        self._check_tables()
-        self.rules("0ne00000000").check()
+        super().check()
+        self._check_latencies()
         if not all(0 < bound < float("inf") for bound in self._bounds()):
             raise UsageError("the bounds on connections must be above 0")
         if not 0 < self.webhook_timeout_s < float("inf"):
@@ -109,17 +88,17 @@ class Settings:
     def _bounds(self) -> tuple[float, ...]:
         return self.connect_timeout_s, self.packet_timeout_s, self.max_connections
 
-    def _check_tables(self) -> None:
-        tables = (self.latencies_ms, *self.device_latencies_ms.values())
-        if not all(isinstance(table, Mapping) for table in tables) or not all(
-            isinstance(value, int | float) for table in tables for value in table.values()
-        ):
-            raise UsageError("latencies are numbers of milliseconds, by a hub's name")
+    def _check_latencies(self) -> None:
+        for table in (self.latencies_ms, *self.device_latencies_ms.values()):
+            for hub in set(table).difference(self.hubs):
+                raise UsageError(f"latencies are for {str(hub)[:80]!r}, which is not a hub here")
+        if any(id != id.lower() for id in self.device_latencies_ms):
+            raise UsageError("device_latencies_ms takes registration ids in lower case")
 
     def rules(self, id_scope: str) -> Rules:
-        """DPS's rules: what these settings have under the same names."""
-        names = [rule.name for rule in fields(Rules) if rule.name != "id_scope"]
-        return Rules(id_scope, **{name: getattr(self, name) for name in names})
+        """DPS's rules: its part of these settings."""
+        own = {rule.name: getattr(self, rule.name) for rule in fields(Behaviour)}
+        return Rules(id_scope, **own)
 
     def _check_faults(self) -> None:
         for text in self.faults:
@@ -134,8 +113,14 @@ class Settings:
                 raise UsageError(f"{name.replace('_', ' ')} must be from 0 to 65535")
         if not all(1 <= port <= 65535 for port in self.more_https_ports):
             raise UsageError("a further https port must be from 1 to 65535")
+        fixed = [p for p in (self.mqtt_port, self.https_port, *self.more_https_ports) if p]
+        if len(set(fixed)) != len(fixed):
+            raise UsageError("a port is named twice; MQTT and HTTPS each need their own")
 
     def _check_names(self) -> None:
+        series: tuple[Any, ...] = (self.hubs, self.names, self.faults)  # of which one may be text
+        if any(isinstance(one, str) for one in series):
+            raise UsageError("hubs, names and faults are tuples of texts, not a text")
         for address in (self.host, *self.addresses.values()):
             if not _LOOPBACK.fullmatch(address):
                 raise UsageError(
@@ -153,7 +138,7 @@ class Settings:
     def certificate_names(self) -> tuple[str, ...]:
         """Every name the server's certificate is for; names: more than the hubs and DPS's own."""
         usual = ("localhost", "127.0.0.1", *self.listening(), DPS_NAME)
-        return tuple(dict.fromkeys(usual + self.hubs + self.names))
+        return tuple(dict.fromkeys((*usual, *self.hubs, *self.names)))
 
     def dps_host(self) -> str:
         """The name by which DPS is reached on this machine without further ado."""

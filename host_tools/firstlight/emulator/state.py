@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..custody import check_private
 from ..errors import ToolError, UsageError
 from .answers import Json
 
@@ -46,7 +47,6 @@ _DELETE = "DELETE FROM records WHERE kind = ? AND key = ?"
 _LOAD = "SELECT key, document FROM records WHERE kind = ? ORDER BY number"
 _LOG_BYTES = 16 * 1024 * 1024  # what is left of the write-ahead log after a burst
 _PATIENCE_S = 0.5  # two that start at once: one gives way, the other must see it go
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What SQLite says, and what that means to the user. (Its error codes need Python 3.11.)
 _DAMAGED = "is damaged and was left as it is; put a copy in its place, or name another file"
 _TROUBLES = (
@@ -219,11 +219,7 @@ def _claim(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path} is not a file; name another")
-    if found.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(found.st_mode) & _OTHERS:
-        raise UsageError(
-            f"{path} holds keys, but others than its owner may read it; "
-            f"close it first: chmod 600 {path}"
-        )
+    check_private(found, path, "keys")
     # SQLite would open it for reading, and fail later and less clearly.
     if not os.access(
         path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .endings import end
-from .faults.faults import Faults, Hit, Whom
+from .faults.faults import Faults, Hit, Whom, delay_s
 from .faults.points import DOOR
 
 _MAX_HELLO = 16 * 1024 + 5  # one TLS record
@@ -85,7 +85,7 @@ class Threshold:
     def _begin(self, hits: list[Hit], go_on: Callable[[], None]) -> None:
         """Wait as long as faults want, then end the connection or go on."""
         self._transport.pause_reading()
-        wait_s = float(sum(hit.args["seconds"] for hit in hits if hit.do == "delay"))
+        wait_s = delay_s(hits)
         last = next((hit for hit in hits if hit.do in ("close", "hold")), None)
         then = go_on if last is None else lambda: self._finish(last)
         if wait_s:

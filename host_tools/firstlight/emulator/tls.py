@@ -15,7 +15,7 @@ from typing import Any
 
 from .threshold import Lobby, Threshold
 
-_READ_BYTES = 64 * 1024
+_READ_BYTES = 64 * 1024  # asyncio's own way makes room for 256 KB at each read
 _GOODBYE_S = 5.0  # how long what was sent may take to leave, and a peer to close
 _BACKLOG = 100  # asyncio accepts as many at a time, and complains as often if it cannot
 
@@ -40,6 +40,7 @@ class TlsServer:
         self.handshake_s = handshake_s
         self.failed = failed
         self.connections: set[TlsConnection] = set()
+        self.came = memoryview(bytearray(_READ_BYTES))  # of whichever connection reads now
         self._servers: list[asyncio.Server] = []
 
     async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
@@ -61,7 +62,7 @@ class TlsServer:
         self._servers.clear()
 
 
-class TlsConnection(asyncio.Protocol, asyncio.Transport):
+class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
     """The protocol of a TCP connection, and the transport of the protocol inside.
 
     The protocol inside hears what asyncio's own TLS would tell it, and nothing before TLS is up.
@@ -106,12 +107,20 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         else:
             self._await_hands()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        """Where the next bytes go: what they are is used before anyone else reads."""
+        return self._server.came
+
+    def buffer_updated(self, count: int) -> None:
+        """So many have come."""
+        self.data_received(self._server.came[:count])
+
+    def data_received(self, data: bytes | memoryview) -> None:
         """Bytes of TLS; none count once we have said goodbye."""
         if self._is_closing:
             return
         if self._threshold is not None:
-            self._threshold.received(data)
+            self._threshold.received(bytes(data))
             return
         self._in.write(data)
         if self._inside is None:
@@ -126,8 +135,9 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
             self._threshold.stop()
         self._is_closing = True
         self._server.connections.discard(self)
-        if self._inside is not None:
-            self._inside.connection_lost(exc)
+        inside, self._inside = self._inside, None  # no circle: what TLS holds, goes at once
+        if inside is not None:
+            inside.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The peer does not read."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ..errors import UsageError
 from .dps.allocation import MAX_WEBHOOK_BYTES, WebhookCall
 
 NOT_REACHED, NO_ANSWER = 502, 504
@@ -28,7 +29,7 @@ class Webhooks:
     answered: given the operation's id, HTTP's status and the body; the status is 502 for a
     webhook that could not be reached, 504 for one that took more than timeout_s seconds.
     tell: given where and what, for the log. roots: a PEM file of what https trusts beside the
-    system's roots.
+    system's roots; raises UsageError if it is none.
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class Webhooks:
         self._answered = answered
         self._tell = tell
         self._roots = roots
+        if roots is not None:
+            _check_roots(roots)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +91,14 @@ class Webhooks:
             connector = aiohttp.TCPConnector(ssl=tls)
             self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         return self._session
+
+
+def _check_roots(roots: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(roots)
+    except OSError as error:
+        why = error.strerror if not isinstance(error, ssl.SSLError) else "it has no certificate"
+        raise UsageError(f"webhook_roots, {roots}, cannot be used: {why}") from None
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

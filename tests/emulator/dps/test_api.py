@@ -35,6 +35,7 @@ def test_an_enrollment_is_created_read_replaced_and_deleted(
     assert made.document[field] == "one"
     assert made.document["provisioningStatus"] == "enabled"
     assert api.call("GET", path).document == made.document
+    api.now_at += 1
     changed = api.call(
         "PUT",
         path,
@@ -45,6 +46,7 @@ def test_an_enrollment_is_created_read_replaced_and_deleted(
     assert changed.document["initialTwin"] == {"tags": {}}
     assert changed.document["etag"] != made.document["etag"]
     assert changed.document["createdDateTimeUtc"] == made.document["createdDateTimeUtc"]
+    assert changed.document["lastUpdatedDateTimeUtc"] > made.document["lastUpdatedDateTimeUtc"]
     assert api.call("DELETE", path).status == 204
     assert api.error("GET", path) == (404, 404201)
     assert api.error("DELETE", path) == (404, 404201)
@@ -239,6 +241,8 @@ def test_the_paths_of_the_node_sdk_are_known(api: Api) -> None:
 
 def test_an_individual_enrollment_shows_its_registration_but_a_query_does_not(api: Api) -> None:
     api.call("PUT", "/enrollments/one", {})
+    assert "registrationState" not in api.call("GET", "/enrollments/one").document
+    api.store.put_registration(Registration("one", "assigned", "fleet", NOW, NOW, "e"))
     assert "registrationState" not in api.call("GET", "/enrollments/one").document
     record = Registration("one", "assigned", None, NOW, NOW, "e", "hub", "one", proof={"x509": {}})
     api.store.put_registration(record)

@@ -3,9 +3,12 @@
 import base64
 import json
 import re
+from functools import partial
 
 import pytest
 
+from firstlight.emulator.answers import Refusal
+from firstlight.emulator.dps.metering import DeviceWindows, Window
 from firstlight.emulator.dps.service import API_VERSIONS
 from tests.emulator.dps.provisioning import NOW, Service, refused
 from tests.emulator.peers import sign
@@ -240,6 +243,28 @@ def test_a_device_that_polled_long_ago_takes_no_room_in_the_metering() -> None:
         service.dps.poll(request, operation, service.now_at)
         service.now_at += 1
     assert len(service.dps._polls) <= 11
+
+
+def test_a_device_that_goes_on_polling_keeps_no_other_in_the_metering() -> None:
+    windows = DeviceWindows(5, 10.0)
+    for id, at in (("busy", 0.0), ("gone", 1.0), ("busy", 8.0), ("new", 12.0)):
+        windows.admit(id, at)
+    assert len(windows) == 2
+
+
+def test_a_clock_that_is_set_back_throttles_nobody() -> None:
+    for meter in (Window(2, 60.0).admit, partial(DeviceWindows(2, 60.0).admit, "dev-1")):
+        for at in (5000.0, 5001.0, 1000.0, 1001.0):
+            meter(at)
+        with pytest.raises(Refusal):
+            meter(1002.0)
+
+
+def test_a_lookup_of_a_disabled_device_says_so_though_it_never_registered() -> None:
+    service = Service()
+    request = service.own(service.device("dev-1", provisioningStatus="disabled"))
+    answer = service.dps.lookup(request, NOW)
+    assert (answer.status, answer.document["status"]) == (200, "disabled")
 
 
 def test_a_lookup_tells_the_present_state_without_registering() -> None:

@@ -122,21 +122,36 @@ def test_a_migrated_device_keeps_its_id_and_a_reset_one_takes_the_enrollments() 
         assert [device.id for device in service.devices("hub-b")] == [expected]
 
 
-def test_nothing_is_lost_when_the_new_hub_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("policy", [MIGRATE, RESET])
+def test_nothing_is_lost_when_the_new_hub_says_no(
+    policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = Service("hub-a", "hub-b")
+    removed: list[str] = []
 
     def refuse(*_: Any) -> Any:
         raise Refusal(403, 413002, "full")
 
     monkeypatch.setattr(service.hubs["hub-b"].registry, "create", refuse)
-    for policy in (MIGRATE, RESET):
-        state = moved(service, policy)
-        assert (state["status"], state["errorCode"]) == ("failed", 413002)
-        assert "assignedHub" not in state
-        assert holders(service) == ["hub-a"]
-        assert service.devices("hub-a")[0].twin.reported.values == {"seen": 1}
-        service.hubs["hub-a"].remove_device("dev-1")
-        service.store.remove_registration("dev-1")
+    monkeypatch.setattr(service.hubs["hub-a"], "remove_device", removed.append)
+    state = moved(service, policy)
+    assert (state["status"], state["errorCode"]) == ("failed", 413002)
+    assert "assignedHub" not in state
+    assert removed == []  # its connection and its messages would be gone as well
+    assert holders(service) == ["hub-a"]
+    assert service.devices("hub-a")[0].twin.reported.values == {"seen": 1}
+
+
+@pytest.mark.parametrize("hub", ["hub-a", "hub-b"])
+def test_a_device_keeps_its_capabilities_wherever_it_is_next(hub: str) -> None:
+    service = Service("hub-a", "hub-b")
+    common: dict[str, Any] = {"allocationPolicy": "static"}
+    edge = {"iotEdge": True}
+    first = service.device("dev-1", iotHubs=["hub-a"], capabilities=edge, **common)
+    service.state(service.own(first))
+    service.state(service.own(service.device("dev-1", iotHubs=[hub], **common)))
+    (device,) = service.devices(hub)
+    assert device.edge
 
 
 def test_after_a_failure_the_device_is_still_known_to_be_where_it_is() -> None:

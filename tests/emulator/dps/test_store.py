@@ -109,6 +109,20 @@ def test_a_device_that_changes_its_group_is_in_the_new_one_alone() -> None:
     assert {name: list(ids) for name, ids in service.store.members.items()} == {"two": ["dev-1"]}
 
 
+def test_an_individual_enrollment_that_comes_and_goes_leaves_the_groups_registration() -> None:
+    service = Service("hub-a", "hub-b")
+    group = service.group(allocationPolicy="static", iotHubs=["hub-a"])
+    service.state(service.member("dev-1", group))
+    own = service.device("dev-1")
+    assert service.store.own_registration("dev-1") is None
+    service.store.forget_registrations(own)
+    service.store.individuals.remove("dev-1")
+    service.group(allocationPolicy="static", iotHubs=["hub-b"])
+    again = service.state(service.member("dev-1", group))
+    assert again["substatus"] == "deviceDataMigrated"
+    assert service.devices("hub-a") == []
+
+
 def test_a_full_quota_refuses_the_next_and_keeps_the_rest() -> None:
     shelf = Shelf(EnrollmentGroup, 1, "group")
     fresh = Fresh(NOW, lambda count: b"r" * count)

@@ -156,7 +156,8 @@ def test_an_answer_that_cannot_be_followed_fails_the_registration(
     assert service.devices("hub-a") == service.devices("hub-b") == []
 
 
-def test_a_device_that_never_moves_is_offered_its_own_hub_alone() -> None:
+@pytest.mark.parametrize("hub", ["hub-a", "hub-b"])
+def test_a_device_that_never_moves_stays_whatever_the_webhook_says(hub: str) -> None:
     service = Service("hub-a", "hub-b")
     request = service.own(service.custom(reprovisionPolicy=NEVER))
     service.register(request)
@@ -164,6 +165,20 @@ def test_a_device_that_never_moves_is_offered_its_own_hub_alone() -> None:
     service.answer_webhook(answer("hub-b"))
     again = service.register(request)
     assert asked(service)["linkedHubs"] == ["hub-b"]
+    service.answer_webhook(answer(hub, payload={"seen": 2}))
+    state = service.finish(request, again).document["registrationState"]
+    assert (state["assignedHub"], state["payload"]) == ("hub-b", {"seen": 2})
+    assert state["substatus"] == "initialAssignment"
+    assert service.devices("hub-a") == []
+    assert [device.id for device in service.devices("hub-b")] == ["dev-1"]
+
+
+def test_a_hub_that_is_not_linked_is_wrong_even_for_a_device_that_never_moves() -> None:
+    service = Service("hub-a", "hub-b")
+    request = service.own(service.custom(reprovisionPolicy=NEVER, iotHubs=["hub-b"]))
+    service.register(request)
+    service.answer_webhook(answer("hub-b"))
+    again = service.register(request)
     service.answer_webhook(answer("hub-a"))
     assert service.finish(request, again).document["registrationState"]["errorCode"] == 400208
     assert [device.id for device in service.devices("hub-b")] == ["dev-1"]

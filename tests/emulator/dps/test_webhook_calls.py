@@ -92,7 +92,11 @@ def test_a_webhook_that_says_nothing_is_504() -> None:
 def test_a_webhook_that_is_not_there_is_502_and_its_key_is_not_told() -> None:
     async def run() -> None:
         listener = Listener()
-        for url in ("http://127.0.0.1:1/x?code=secret", "http://no.such.host.invalid/?c=secret"):
+        for url in (
+            "http://127.0.0.1:1/x?code=secret",
+            "http://user:secret@127.0.0.1:1/x",
+            "http://no.such.host.invalid/?c=secret",
+        ):
             assert (await listener.ask(url))[1] == 502
         await listener.hooks.stop()
         assert "secret" not in "".join(listener.log)

@@ -1,5 +1,6 @@
 """Telemetry as a stream of server-sent events, and the emulator's other calls of its own."""
 
+import asyncio
 import contextlib
 import errno
 import http.client
@@ -7,11 +8,13 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from firstlight.emulator.http.telemetry import Reading, Search, Wish
+from firstlight.emulator.hub.telemetry import Message, Telemetry
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from tests.emulator.peers import PATIENCE_S, Peer, connect, join_hub, publish, token
@@ -114,12 +117,92 @@ def test_a_reader_that_does_not_read_is_let_go() -> None:
             assert azure.wait_for(lambda local: not local.servers.http.streams, PATIENCE_S)
 
 
+def test_an_answer_that_is_not_taken_is_not_waited_for() -> None:
+    def is_alone(local: Any) -> bool:
+        return not local.servers.http._tls.connections
+
+    with running_azure(Settings(mqtt_port=0, https_port=0, packet_timeout_s=0.5)) as azure:
+        for _ in range(2):
+            say(azure, *[b"x" * 200_000] * 20)
+        with raw(azure) as reader:
+            for _ in range(3):  # more than the system keeps for a reader
+                reader.sendall(b"GET /emulator/telemetry HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert reader.recv(1)
+            assert azure.wait_for(is_alone, PATIENCE_S)
+
+
 def test_streams_that_end_leave_nothing_behind(azure: RunningAzure) -> None:
     with asked(azure, STREAM):
         assert azure.wait_for(lambda local: local.servers.http.streams == 1, PATIENCE_S)
     say(azure, b"one")
     assert azure.wait_for(lambda local: not local.servers.http.streams, PATIENCE_S)
     assert [event for event in azure.log if event.get("status", 0) >= 500] == []
+
+
+def raw(azure: RunningAzure) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=str(azure.root_pem))
+    plain = socket.create_connection(("127.0.0.1", azure.https_port), PATIENCE_S)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("path", ["/emulator/telemetry?wait_s=60", STREAM, "/twins/dev-1/methods"])
+def test_a_client_that_has_gone_is_waited_for_no_more(azure: RunningAzure, path: str) -> None:
+    def waiting(local: Any) -> int:
+        return len(local.servers.http._handling)
+
+    a_device(azure)
+    with raw(azure) as peer:
+        fields = dict(
+            part.split("=", 1) for part in azure.hub_connection_string("localhost").split(";")
+        )
+        word = token("localhost", fields["SharedAccessKey"], skn=fields["SharedAccessKeyName"])
+        body = b'{"methodName":"blink","connectTimeoutInSeconds":300}'
+        method = "POST" if path.startswith("/twins") else "GET"
+        path += "&" if "?" in path else "?"
+        peer.sendall(
+            f"{method} {path}api-version=1 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: {word}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        assert azure.wait_for(waiting, PATIENCE_S) == 1
+    assert azure.wait_for(lambda local: not waiting(local), PATIENCE_S)
+    assert [event for event in azure.log if event.get("status", 0) >= 500] == []
+
+
+def test_a_search_looks_at_no_message_twice() -> None:
+    telemetry = Telemetry()
+
+    def come(sequence: int, device: str) -> None:
+        telemetry.append(Message(sequence, "localhost", device, 0.0, b"", {}, {}))
+
+    search = Search(telemetry, Wish(None, "dev-1", 0))
+    come(1, "dev-2")
+    come(2, "dev-2")
+    assert (search.look(), search.after) == ([], 2)
+    come(3, "dev-1")
+    assert [message.sequence for message in search.look()] == [3]
+    assert [message.sequence for message in search.look()] == [3]
+
+
+def test_a_page_holds_four_megabytes_and_one_message_at_least() -> None:
+    async def at_once(_: float, look: Callable[[], list[Message]]) -> list[Message]:
+        return look()
+
+    telemetry = Telemetry()
+    for sequence, megabytes in enumerate((5, 3, 1, 1), 1):
+        body = bytes(megabytes * 1024 * 1024)
+        telemetry.append(Message(sequence, "localhost", "dev-1", 0.0, body, {}, {}))
+    reading = Reading(telemetry, at_once, 1.0)
+    pages = [asyncio.run(reading.listed({"after": after})).document for after in "013"]
+    assert [[message["sequence"] for message in page] for page in pages] == [[1], [2, 3], [4]]
+
+
+def test_what_is_empty_in_a_query_is_not_asked_for(azure: RunningAzure) -> None:
+    say(azure, b"one")
+    with asked(azure, "/emulator/telemetry?hub=&device=&after=0") as answer:
+        assert [message["body"] for message in json.loads(answer.read())] == ["one"]
+    with asked(azure, STREAM + "?hub=&device=", **{"Last-Event-ID": ""}) as answer:
+        assert events(answer, 1) == [(1, "one")]
 
 
 def test_who_is_connected_is_shown_and_can_be_kicked(azure: RunningAzure) -> None:
@@ -166,6 +249,57 @@ def test_what_is_not_there_is_told_in_azures_form(
             assert body == b""
         elif status >= 400:
             assert set(json.loads(body)) >= {"errorCode", "trackingId", "message", "timestampUtc"}
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/$iothub/websocket", "400 400000 The subprotocol mqtt is not offered."),
+        ("/emulator/telemetry?after=x", "400 400000 after is not a number."),
+        ("/devices/%0A?api-version=1", "401 IotHubUnauthorizedAccess not a SharedAccessSignature"),
+        ("/enrollments/" + "%20" * 400, "401 401002 not a SharedAccessSignature"),
+    ],
+)
+def test_whatever_is_refused_is_one_line_in_the_log(
+    azure: RunningAzure, path: str, told: str
+) -> None:
+    with asked(azure, path) as answer:
+        assert answer.status == int(told[:3])
+    (event,) = [event for event in azure.log if event["part"] == "http"]
+    assert (event["what"], event["status"]) == (told, int(told[:3]))
+    assert event["id"].isprintable()
+
+
+def test_what_http_itself_refuses_is_one_line_in_the_log(azure: RunningAzure) -> None:
+    with asked(azure, "/emulator/telemetry", "DELETE") as answer:
+        assert answer.status == 405
+    (event,) = [event for event in azure.log if event["part"] == "http"]
+    assert (event["id"], event["what"]) == (
+        "DELETE /emulator/telemetry",
+        "405 Method Not Allowed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("expect", "first"),
+    [
+        ("100-continue", b"HTTP/1.1 100 Continue"),
+        ("100-Continue", b"HTTP/1.1 100 Continue"),
+        ("a secret, perhaps", b"HTTP/1.1 401 Unauthorized"),
+    ],
+)
+def test_an_expectation_is_met_or_is_as_good_as_none(
+    azure: RunningAzure, expect: str, first: bytes
+) -> None:
+    with raw(azure) as peer:
+        peer.sendall(
+            f"POST /devices?api-version=1 HTTP/1.1\r\nHost: localhost\r\nExpect: {expect}\r\n"
+            "Connection: close\r\nContent-Length: 2\r\n\r\n[]".encode()
+        )
+        answer = b"".join(iter(lambda: peer.recv(1000), b""))
+    assert answer.startswith(first)
+    assert b"IotHubUnauthorizedAccess" in answer
+    assert b"secret" not in answer
 
 
 def test_options_star_and_an_absolute_url_are_answered(azure: RunningAzure) -> None:

@@ -29,6 +29,7 @@ TWO = Names({"localhost", "one.azure-devices.net"}, {"localhost", "127.0.0.1", D
         ("GET", "/devices", Service.HUB),
         ("POST", "/devices/query", Service.HUB),
         ("POST", "/devices/dev-1/messages/events", Service.HUB_DEVICE),
+        ("POST", "/devices/dev-1/files", Service.HUB),  # which says that there are none
         ("GET", "/devices/dev-1/messages/devicebound", Service.HUB_DEVICE),
         ("PATCH", "/twins/dev-1", Service.HUB),
         ("POST", "/twins/dev-1/methods", Service.HUB_METHOD),

@@ -3,6 +3,7 @@
 import errno
 import queue
 import ssl
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -91,6 +92,89 @@ def test_a_text_frame_ends_it(azure: RunningAzure) -> None:
     with Framed(azure) as peer:
         peer.send(hello(azure), TEXT)
         assert peer.until_closed() == (b"", 1000)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(b"a", 3), 1002),
+        (frame(b"a", 0), 1002),
+        (frame(b"a" * 126, PING), 1002),
+        (frame(struct.pack("!H", 1000) + b"\xff", 8), 1007),
+    ],
+)
+def test_what_is_no_websocket_ends_it_and_is_told(
+    azure: RunningAzure, data: bytes, code: int
+) -> None:
+    with Framed(azure) as peer:
+        peer.send(hello(azure))
+        assert peer.read(4) == CONNACK
+        peer.socket.sendall(data)
+        assert peer.until_closed() == (b"", code)
+    told = [event["what"] for event in azure.log if event["what"].startswith("closed")]
+    assert told == [f"closed: WebSocket error {code}"]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 50, 1000])
+def test_a_frame_without_a_mask_ends_it(
+    azure: RunningAzure, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    monkeypatch.setattr(websocket, "_CLOSE_S", 0.1)
+    data = frame(publish(EVENTS, b"21" * 10, qos=0)) + b"\x82\x01a"
+    with Framed(azure) as peer:
+        peer.send(hello(azure))
+        assert peer.read(4) == CONNACK
+        with suppress(ConnectionError):
+            for start in range(0, len(data), cut):
+                peer.socket.sendall(data[start : start + cut])
+        assert peer.until_closed() == (b"", 1000)
+    told = [event["what"] for event in azure.log if event["what"].startswith("closed")]
+    assert told == ["closed: a WebSocket frame without a mask"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (frame(b"a" * 1000)[:20], b"a"),
+        (frame(b"", is_last=False), frame(b"", 0, is_last=False)),
+        (frame(b"", is_last=False), frame(b"", PING)),
+    ],
+)
+def test_a_message_that_does_not_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes, more: bytes
+) -> None:
+    monkeypatch.setattr(websocket, "_CLOSE_S", 0.1)
+    with (
+        running_azure(Settings(mqtt_port=0, https_port=0, packet_timeout_s=0.2)) as azure,
+        Framed(azure) as peer,
+    ):
+        peer.send(hello(azure))
+        assert peer.read(4) == CONNACK
+        peer.socket.sendall(begun)
+        with suppress(OSError):
+            while not azure.wait_for(lambda local: not local.connections(), 0.05):
+                peer.socket.sendall(more)
+        assert [event for event in azure.log if "closed: half a message" in event["what"]]
+
+
+def test_each_message_has_its_own_time_to_end(azure: RunningAzure) -> None:
+    def timer(local: Any) -> Any:
+        (connection,) = local.servers.http._tls.connections
+        return connection._inside._timer
+
+    with Framed(azure) as peer:
+        peer.send(hello(azure))
+        assert peer.read(4) == CONNACK
+        one = frame(publish(EVENTS, b"21", qos=0))
+        peer.socket.sendall(one[:9])
+        first = azure.wait_for(timer, PATIENCE_S)
+        peer.socket.sendall(one[9:] + one[:9])
+        azure.wait_for_telemetry(1, "dev-1")
+        assert first.cancelled()
+        assert azure.call(timer) not in (None, first)
+        peer.socket.sendall(one[9:])
+        azure.wait_for_telemetry(2, "dev-1")
+        assert azure.call(timer) is None
 
 
 def test_a_frame_beyond_a_megabyte_ends_it(azure: RunningAzure) -> None:

@@ -146,7 +146,7 @@ class ServiceApi:
         """As GET shows it: an individual one with its device's registration, if there is one."""
         document = item.document()
         if isinstance(item, IndividualEnrollment):
-            record = self._store.registration(item.id)
+            record = self._store.own_registration(item.id)
             if record is not None:
                 document["registrationState"] = record.state()
         return document

@@ -15,7 +15,7 @@ from ..answers import Answer, RandomBytes, Refusal, guid
 from ..faults.answers import Exchange, through
 from ..faults.faults import Faults, Whom, no_faults
 from ..rest import Call
-from .rules import API_VERSIONS, MAX_MESSAGE_BYTES, Request
+from .rules import MAX_MESSAGE_BYTES, Request
 from .service import ProvisioningService
 
 _PATH = re.compile(
@@ -81,8 +81,6 @@ class RegistrationApi:
         version = call.query.get("api-version", "")
         if not version:
             raise Refusal(400, 400000, "The api-version is missing.")
-        if version not in API_VERSIONS and not self._dps.rules.unknown_version:
-            raise Refusal(400, 400000, "The api-version is not known.")
         if len(call.body) > MAX_MESSAGE_BYTES:
             raise Refusal(413, 413000, "The message is larger than 96 KB.")
         if has_body and call.body.strip():

@@ -8,7 +8,7 @@ from ..answers import Refusal
 from .attestation import NotServed, Proof
 from .reading import check_id
 from .records import Enrollment
-from .rules import Request, Rules
+from .rules import API_VERSIONS, Request, Rules
 from .settling import Claim
 from .store import Store
 
@@ -25,6 +25,9 @@ class Gate:
 
         An individual enrollment hides the groups, as at Azure.
         """
+        version = request.api_version
+        if version and version not in API_VERSIONS and not self._rules.unknown_version:
+            raise Refusal(400, 400000, "The api-version is not known.")
         if not self._is_scope(request.id_scope):
             raise Refusal(404, 404201, "Not found.", why="no such id scope")
         id = check_id(request.registration_id, "RegistrationId")
@@ -79,11 +82,10 @@ class Gate:
         is_mqtt = request.over == "mqtt"
         wrong = rules.wrong_key_code if is_mqtt else rules.wrong_key_code_https
         expired = rules.expired_code if is_mqtt else rules.expired_code_https
-        spellings = {
-            "lower": (id.lower(),),
-            "sent": (id,),
-            "either": tuple(dict.fromkeys((id.lower(), id))),
-        }[rules.derive_from]
+        lower = id.lower()
+        spellings: tuple[str, ...] = (id if rules.derive_from == "sent" else lower,)
+        if rules.derive_from == "either" and id != lower:
+            spellings = (lower, id)
         token, why = self._token(request)
         code = wrong
         if token is not None and not why:

@@ -1,7 +1,8 @@
 """Quotas over a sliding window of time.
 
-No clock: times are arguments, in seconds. Bounded: a window holds as many times as its limit, and
-a device is forgotten once its window has passed. Numbers: protocol.md 2.8.
+No clock: times are arguments, in seconds; one after the present is of a clock that was set back,
+and counts for nothing. Bounded: a window holds as many times as its limit, and a device is
+forgotten once its window has passed. Numbers: protocol.md 2.8.
 """
 
 from collections import OrderedDict, deque
@@ -26,7 +27,7 @@ class Window:
             return
         if len(self._times) == self._limit:
             wait_s = (self._times[0] + self._span_s - now_at) if self._limit else self._span_s
-            if wait_s > 0:
+            if 0 < wait_s <= self._span_s:
                 raise Refusal(429, 429001, _THROTTLED, retry_after_s=int(wait_s) + 1)
         self._times.append(now_at)
 
@@ -46,18 +47,18 @@ class DeviceWindows:
         """Count one event of a device; raise Refusal 429 with the seconds until there is room."""
         if self._limit is None:
             return
-        self._forget(now_at - self._span_s)
         since = now_at - self._span_s
-        times = tuple(at for at in self._last.get(id, ()) if at > since)
+        self._forget(since, now_at)
+        times = tuple(at for at in self._last.get(id, ()) if since < at <= now_at)
         if len(times) >= self._limit:
             wait_s = times[0] + self._span_s - now_at if times else self._span_s
             raise Refusal(429, 429001, "Too many requests.", retry_after_s=int(wait_s) + 1)
         self._last[id] = (*times, now_at)
         self._last.move_to_end(id)
 
-    def _forget(self, before: float) -> None:
+    def _forget(self, since: float, now_at: float) -> None:
         while self._last:
             id, times = next(iter(self._last.items()))
-            if times[-1] > before:
+            if since < times[-1] <= now_at:
                 return
             del self._last[id]

@@ -1,7 +1,7 @@
 """How a provisioning service is told to behave, and what it is asked: values, no I/O.
 
-Each field of Rules that protocol.md leaves UNCERTAIN says which behaviours it chooses between; the
-default is the one that the most evidence speaks for.
+Each field of Behaviour that protocol.md leaves UNCERTAIN says which behaviours it chooses between;
+the default is the one that the most evidence speaks for.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ _CODES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Rules:
-    """How this service behaves.
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """How a service behaves, whichever it is.
 
     polls_before_assigned: how many polls are answered 202; retry_after_s: what those say.
     *_per_minute, polls_per_10_s: DPS's quotas (protocol.md 2.8); None for no limit.
@@ -45,7 +45,8 @@ class Rules:
     was sent, or either (4).
     scope_case, sr_case: whether upper and lower case differ in an id scope, and in a token's sr.
     max_token_s: how far in the future a token may expire; None for no limit (1.4).
-    unknown_version: whether an api-version that we have not heard of is served over HTTPS (1.3).
+    unknown_version: whether an api-version that we have not heard of is served (1.3); over MQTT
+    CONNACK refuses it before that (ConnectionRules.version_code).
     put_over: whether a PUT without If-Match may replace an enrollment: at Azure it is a 409
     (azure-iot-sdk-csharp#3076).
     never_substatus: where the policy is never to re-provision: keep, for the substatus of the
@@ -57,7 +58,6 @@ class Rules:
     those of one device, by registration id in lower case, before the others.
     """
 
-    id_scope: str
     polls_before_assigned: int = 1
     retry_after_s: int = 3
     registrations_per_minute: int | None = 1000
@@ -95,7 +95,14 @@ class Rules:
                 raise UsageError(f"{name} must be an errorCode, as 401002")
         tables = (self.latencies_ms, *self.device_latencies_ms.values())
         if not all(_is_latencies(table) for table in tables):
-            raise UsageError("latencies_ms must be numbers by hub, 0 or more")
+            raise UsageError("latencies_ms must be milliseconds by hub, 0 or more")
+
+
+@dataclass(frozen=True)
+class Rules(Behaviour):
+    """How this service behaves."""
+
+    id_scope: str
 
 
 def _is_latencies(table: Any) -> bool:

@@ -191,7 +191,7 @@ class ProvisioningService:
         try:
             if not claim.enrollment.enabled:
                 raise NotAllocated(400209, "The enrollment is disabled.")
-            choice = read_choice(status, body, self._settler.hubs_for(claim))
+            choice = read_choice(status, body, self._settler.answerable(claim))
         except NotAllocated as why:
             return self._settler.fail(claim, why, now_at)
         return self._settler.settle(claim, choice, now_at)

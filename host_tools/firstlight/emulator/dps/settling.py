@@ -1,6 +1,6 @@
 """What becomes of a registration: where the device goes, what goes with it, and the record of it.
 
-No I/O, no clock. Nothing is lost when a hub says no: what was taken from one is put back.
+No I/O, no clock. Nothing is lost when a hub says no: the device has not left its own then.
 Facts: azure/iot-dps/concepts-device-reprovision; AssignedDeviceSubstatus in
 deviceprovisioningservices' device.json; the substatus of each case as the e2e tests of
 azure-iot-sdk-csharp (ReprovisioningE2ETests) and of azure-iot-cli-extension see it.
@@ -8,6 +8,7 @@ azure-iot-sdk-csharp (ReprovisioningE2ETests) and of azure-iot-cli-extension see
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..answers import Json, RandomBytes, Refusal, etag
 from ..hub.hub import Hub
@@ -68,6 +69,11 @@ class Settler:
             return [str(known.hub)]
         return candidates(claim.enrollment, self._hubs)
 
+    def answerable(self, claim: Claim) -> list[str]:
+        """What a webhook may answer: a linked hub, even if the device will not move to it."""
+        linked = candidates(claim.enrollment, self._hubs)
+        return list(dict.fromkeys((*self.hubs_for(claim), *linked)))
+
     def begin(self, claim: Claim, now_at: float) -> Registration:
         """Keep a record of a registration that is under way; raise Refusal for a full quota."""
         record = self._under_way(claim, now_at)
@@ -77,16 +83,21 @@ class Settler:
     def settle(self, claim: Claim, choice: Choice, now_at: float) -> Registration:
         """Put the device into the hub, out of the one it was in; keep and return the record.
 
-        Raise Refusal for a full quota of registrations.
+        With a policy never to move it stays where it is, whatever was chosen. Raise Refusal for a
+        full quota of registrations.
         """
         self._store.check_room(claim.id)
         known = self._assigned(claim.id)
+        if known is not None and not claim.policy.update:
+            choice = replace(choice, hub=str(known.hub))
         try:
             device_id, substatus = self._place(claim, choice, known, now_at)
         except Refusal as refusal:
             return self.fail(claim, NotAllocated(refusal.code, str(refusal)), now_at)
-        record = replace(
-            self._blank(claim, self._store.registration(claim.id), now_at),
+        record = self._blank(
+            claim,
+            self._store.registration(claim.id),
+            now_at,
             status="assigned",
             hub=choice.hub,
             device_id=device_id,
@@ -120,16 +131,24 @@ class Settler:
             return record
         return replace(record, hub=known.hub, device_id=known.device_id, substatus=known.substatus)
 
-    def _blank(self, claim: Claim, known: Registration | None, now_at: float) -> Registration:
+    def _blank(
+        self,
+        claim: Claim,
+        known: Registration | None,
+        now_at: float,
+        status: str = "assigning",
+        **more: Any,
+    ) -> Registration:
         is_kept = known is not None and (self._rules.keep_created or known.status == "assigning")
         return Registration(
             registration_id=claim.id,
-            status="assigning",
+            status=status,
             group_id=claim.group_id,
             created_at=known.created_at if known is not None and is_kept else now_at,
             updated_at=now_at,
             etag=etag(now_at, self._random_bytes),
             proof=claim.enrollment.attestation.result(claim.group_id),
+            **more,
         )
 
     def _place(
@@ -176,12 +195,8 @@ class Settler:
         if device is None:
             self._create(claim, choice, device_id, now_at)
             return
-        keys, edge = device.keys, device.edge
-        moved = old.take_device(device_id)
-        try:
-            self._hubs[choice.hub].put_device(
-                device_id, claim.keys, now_at, edge=edge, moved=moved
-            )
-        except Refusal:
-            old.put_device(device_id, keys, now_at, edge=edge, moved=moved)
-            raise
+        # First into the new hub: if that refuses it, nothing has happened to it in the old one.
+        self._hubs[choice.hub].put_device(
+            device_id, claim.keys, now_at, edge=device.edge, moved=old.data_of(device_id)
+        )
+        old.remove_device(device_id)

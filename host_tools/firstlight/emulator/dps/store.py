@@ -111,6 +111,8 @@ class Store:
 
     def __init__(self, journal: Journal | None = None) -> None:
         self._journal = journal = journal or Nowhere()
+        # To write out a record takes longer than to make one: not for a journal that forgets it.
+        self._keeps = type(journal) is not Nowhere
         self.individuals = Shelf(IndividualEnrollment, MAX_REGISTRATIONS, "individual", journal)
         self.groups = Shelf(EnrollmentGroup, MAX_GROUPS, "group", journal)
         self.members: dict[str, Ids] = {}
@@ -124,7 +126,8 @@ class Store:
     def add_operation(self, operation: Operation) -> None:
         """Keep it; the oldest is forgotten when there are too many."""
         self._operations[operation.id] = operation
-        self._journal.put("operation", operation.id, operation.document())
+        if self._keeps:
+            self._journal.put("operation", operation.id, operation.document())
         if len(self._operations) > _MAX_OPERATIONS:
             id, _ = self._operations.popitem(last=False)
             self._journal.delete("operation", id)
@@ -151,6 +154,11 @@ class Store:
     def registration(self, id: str) -> Registration | None:
         return self._registrations.get(id)
 
+    def own_registration(self, id: str) -> Registration | None:
+        """The one that an individual enrollment made: not one of a group that came before it."""
+        record = self._registrations.get(id)
+        return record if record is not None and record.group_id is None else None
+
     def registrations(self) -> list[Registration]:
         return list(self._registrations.values())
 
@@ -163,7 +171,8 @@ class Store:
         """Add or replace; raise Refusal when the quota is full."""
         id = record.registration_id
         self.check_room(id)
-        self._journal.put("registration", id, record.record())
+        if self._keeps:
+            self._journal.put("registration", id, record.record())
         self._keep(id, record)
 
     def remove_registration(self, id: str) -> None:
@@ -176,7 +185,8 @@ class Store:
     def forget_registrations(self, enrollment: Enrollment) -> None:
         """Deleting an enrollment deletes its registration records (not the hub's devices)."""
         if isinstance(enrollment, IndividualEnrollment):
-            self.remove_registration(enrollment.id)
+            if self.own_registration(enrollment.id) is not None:
+                self.remove_registration(enrollment.id)
             return
         for id in self.members.get(enrollment.id, ()):
             self.remove_registration(id)

@@ -19,7 +19,6 @@ from .faults import Faults, Hit, Whom
 from .table import ANSWER
 
 _NAMES = {"hub": "assignedHub", "device_id": "deviceId", "substatus": "substatus"}
-_CODES = {404: 404201, 429: 429001}  # protocol.md 2.6; the others' default is 1000 x status
 _ENDS = {"assigning": 202, "unassigned": 202, "disabled": 200, "failed": 200}
 
 
@@ -131,7 +130,7 @@ def _instead(faults: Faults, exchange: Exchange, hit: Hit, before: Answer | None
     args, now_at = hit.args, faults.clock()
     if hit.do == "refuse":
         status = args["status"]
-        code = _CODES.get(status, status * 1000) if args["code"] is None else args["code"]
+        code = _code(exchange, status) if args["code"] is None else args["code"]
         message = args["message"] or f"Told to answer {status}."
         refusal = Refusal(status, code, message, retry_after_s=args["retry_after"])
         return refusal.answer(now_at, faults.random_bytes)
@@ -149,6 +148,16 @@ def _instead(faults: Faults, exchange: Exchange, hit: Hit, before: Answer | None
     if wait_s is None and hit.do in ("assigning", "unassigned") and before is not None:
         wait_s = before.retry_after_s
     return Answer(_ENDS[hit.do], document, f"{hit.do}, a fault", wait_s)
+
+
+def _code(exchange: Exchange, status: int) -> int:
+    """What DPS says with a status, unless a setting has it otherwise (protocol.md 2.6)."""
+    codes = {
+        401: 401002 if exchange.whom.over == "https" else 401000,
+        404: 404203 if exchange.what == "poll" else 404201,
+        429: 429001,
+    }
+    return codes.get(status, status * 1000)
 
 
 def _failure(faults: Faults, args: dict[str, Any], now_at: float) -> Json:

@@ -16,6 +16,7 @@ from ..answers import Json, RandomBytes
 from ..events import Emit, event
 from .points import DOOR, POINTS
 from .specs import BadFault, Fault
+from .table import LONGEST_S
 
 MAX_FAULTS = 1000
 _MAX_PAYLOADS = 1000
@@ -169,6 +170,11 @@ class Faults:
         who = whom.device or whom.hub or whom.address or "?"
         what = f"{hit.id} strikes at {point}: {hit.fault}"
         self._emit(event(self.clock(), "fault", who, what, fault=hit.id))
+
+
+def delay_s(hits: list[Hit]) -> float:
+    """How long faults delay, in all: an hour at most."""
+    return min(LONGEST_S, sum(float(hit.args["seconds"]) for hit in hits if hit.do == "delay"))
 
 
 def no_faults() -> Faults:

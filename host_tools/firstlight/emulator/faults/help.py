@@ -4,6 +4,7 @@ No I/O, and no knowledge of its own.
 """
 
 from collections.abc import Iterator
+from shlex import quote
 
 from .points import IN, OUT, POINTS, points_of
 from .scenarios import SCENARIOS
@@ -31,7 +32,8 @@ def described() -> Iterator[str]:
     yield from (_line(field) for field in WHEN)
     yield ""
     yield "often wanted:"
-    yield from (f"  {name:<30} {words}" for name, words in SCENARIOS.items())
+    for name, words in SCENARIOS.items():
+        yield f"  {name:<30} {' '.join(map(quote, words.split()))}"  # for a shell
 
 
 def _short(points: tuple[str, ...]) -> str:

@@ -72,6 +72,29 @@ _POINTS: tuple[Point, ...] = (
     Point("method", OUT, "a direct method's call", _MESSAGE),
 )
 POINTS = {point.name: point for point in _POINTS}
+_EVERY = frozenset(("mqtt", "websocket", "https"))
+# What HTTPS has: DPS's requests and their answers.
+_BY_HTTPS = frozenset(
+    f"{what}{end}" for what in ("register", "poll", "lookup") for end in ("", "-answer")
+)
+
+
+def overs_of(name: str) -> frozenset[str]:
+    """What may carry a point's moment: mqtt, websocket, https (a WebSocket's door is HTTPS's)."""
+    point = POINTS[name]
+    if point.way == DOOR:
+        return _EVERY - {"websocket"}
+    if name.startswith("lookup"):
+        return frozenset(("https",))
+    inner = {one.name for one in _POINTS if name in one.within} | {name}
+    return _EVERY if inner & _BY_HTTPS else _EVERY - {"https"}
+
+
+def known_at(name: str) -> frozenset[str]:
+    """By which of table.py's WHOM a fault at a point can be for some and not for others."""
+    if POINTS[name].way != DOOR:
+        return frozenset(("device", "hub", "part", "over"))
+    return frozenset(("over", "address", *(("hub",) if name == "hello" else ())))
 
 
 def points_of(way: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Data alone. Each is words for `firstlight fault add`; add `device=`, `times=` an
 """
 
 SCENARIOS = {
-    "slow assigning": "poll assigning times=5",
+    "slow assigning": "poll assigning retry_after=3 times=5",
     "disabled": "register disabled",
     "failed": "poll-answer failed code=400207",
     "failed, nested JSON": "poll-answer failed code=401002 message=Unauthorized nested=true",
@@ -34,7 +34,8 @@ SCENARIOS = {
     "expired certificate": "hello certificate kind=expired",
     "certificate of another name": "hello certificate kind=wrong-name",
     "certificate of another root": "hello certificate kind=unknown-root",
-    "hub gone": "hello close",
+    "nobody there": "hello close",
+    "hub gone": "connect close end=reset part=hub",
     "hub refuses": "connect refuse code=5 part=hub",
     "no CONNACK": "connack drop",
     "no SUBACK": "suback drop",

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Json
-from .points import POINTS
+from ..answers import Json, Refusal, parse_json
+from .points import POINTS, known_at, overs_of
 from .table import REQUIRED, WHEN, WHOM, Action, Field, action, actions_at
 
 _MAX_JSON = 8192
@@ -68,6 +68,7 @@ def parse(document: Json) -> Fault:
     if given:
         names = ", ".join(field.name for field in (*row.fields, *WHOM, *WHEN))
         raise BadFault(f"{at} {do} does not take {_shown(next(iter(given)))}; it takes {names}")
+    _check_whom(at, whom)
     if do == "limit" and all(value is None for name, value in args.items() if name != "end"):
         raise BadFault("a limit needs at least one of its numbers")
     return Fault(at, row, args, whom, when)
@@ -99,6 +100,17 @@ def parse_text(text: str) -> Fault:
     return parse(document)
 
 
+def _check_whom(at: str, whom: Json) -> None:
+    """Raise BadFault for a fault that could never strike."""
+    named = [name for name, value in whom.items() if value is not None]
+    for name in named:
+        if name not in known_at(at):
+            known = ", ".join(field.name for field in WHOM if field.name in known_at(at))
+            raise BadFault(f"{name} is not known at {at}, so it would never strike; {known} is")
+    if "over" in named and whom["over"] not in overs_of(at):
+        raise BadFault(f"over is one of {', '.join(sorted(overs_of(at)))} at {at}")
+
+
 def _values(fields: tuple[Field, ...], given: Json) -> Json:
     """Take the fields' values out of what was given."""
     found = {}
@@ -122,7 +134,7 @@ def _value(field: Field, raw: Any) -> Any:
             raise BadFault(f"{field.name} is one of {', '.join(field.choices)}")
     elif field.kind in ("integer", "number"):
         if not field.least <= value <= field.most:
-            raise BadFault(f"{field.name} goes from {field.least:g} to {field.most:g}")
+            raise BadFault(f"{field.name} goes from {field.least:.15g} to {field.most:.15g}")
     elif field.kind in ("text", "hex") and not field.least <= len(value) <= field.most:
         raise BadFault(f"{field.name} has {field.least:g} to {field.most:g} characters")
     return value
@@ -165,8 +177,12 @@ def _switch(raw: Any) -> bool:
 
 
 def _json(raw: Any) -> Any:
-    value = json.loads(raw) if isinstance(raw, str) else raw
-    if not isinstance(value, dict) or len(json.dumps(value, allow_nan=False)) > _MAX_JSON:
+    text = raw if isinstance(raw, str) else json.dumps(raw, allow_nan=False)
+    try:
+        value = parse_json(text.encode())  # no deeper than can be written again
+    except Refusal:
+        raise ValueError from None
+    if not isinstance(value, dict) or len(json.dumps(value)) > _MAX_JSON:
         raise ValueError
     return value
 
@@ -185,7 +201,7 @@ _WANTED = {
     "text": "a text",
     "hex": "pairs of hexadecimal digits",
     "switch": "true or false",
-    "json": f"a JSON object of at most {_MAX_JSON} characters",
+    "json": f"a JSON object of at most {_MAX_JSON} characters and 64 levels",
 }
 
 

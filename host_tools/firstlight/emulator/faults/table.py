@@ -10,7 +10,7 @@ from .points import DOOR, IN, OUT, points_of
 
 REQUIRED: Any = object()
 WIRE, ANSWER = "wire", "answer"
-_LONGEST_S = 3600.0
+LONGEST_S = 3600.0
 _ANY = 1 << 20
 
 
@@ -45,11 +45,11 @@ _ASKED = ("register", "poll", "lookup", "request")
 _TOLD = ("register-answer", "poll-answer", "lookup-answer", "answer")
 _TWINS = ("twin-get", "twin-report", "twin-get-answer", "twin-report-answer", "twin-answer")
 _ENDS = ("close", "fin", "reset")
-_SECONDS = Field("seconds", "number", "how long", most=_LONGEST_S)
+_SECONDS = Field("seconds", "number", "how long", most=LONGEST_S)
 _HOW = "close: in good order; fin: TCP's end without TLS's; reset: RST"
 _END = Field("end", "text", _HOW, "close", choices=_ENDS)
 _DOOR_END = Field("end", "text", "fin: TCP's end; reset: RST", "reset", choices=("fin", "reset"))
-_HELD = Field("seconds", "number", "then the connection is reset", 60.0, most=_LONGEST_S)
+_HELD = Field("seconds", "number", "then the connection is reset", 60.0, most=LONGEST_S)
 _CUT_BYTES = Field("bytes", "integer", "so many of its bytes still leave")
 _CODE = Field("code", "integer", "errorCode of the body; by default what DPS would say", None)
 _WAIT = Field("retry_after", "integer", "seconds; none by default", None, most=1e9)
@@ -133,10 +133,10 @@ ACTIONS = (
         ("connect",),
         "the connection ends after any of these, counted from its CONNECT on",
         (
-            Field("seconds", "number", "so long", None, most=_LONGEST_S),
+            Field("seconds", "number", "so long", None, most=LONGEST_S),
             Field("packets_in", "integer", "so many packets from the device", None),
             Field("packets_out", "integer", "so many packets to the device", None),
-            Field("bytes_in", "integer", "so many bytes from the device", None),
+            Field("bytes_in", "integer", "so many bytes that come after CONNECT's record", None),
             Field("bytes_out", "integer", "so many bytes to the device", None),
             _END,
         ),
@@ -233,7 +233,7 @@ ACTIONS = (
         "another retry-after",
         (
             Field("seconds", "integer", "-1: without it; as it is by default", None, -1, 1e9),
-            Field("name", "text", "as Retry-After", "retry-after", most=32),
+            Field("name", "text", "as Retry-After", "retry-after", least=1, most=32),
             Field("first", "switch", "before $rid in the topic", False),
         ),
     ),

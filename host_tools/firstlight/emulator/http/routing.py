@@ -74,7 +74,7 @@ def host_name(host: str) -> str:
 
 
 def _hub_service(method: str, parts: list[str]) -> Service:
-    if parts[0] == "devices" and len(parts) > 2 and parts[2] in ("messages", "files"):
+    if parts[0] == "devices" and len(parts) > 2 and parts[2] == "messages":
         return Service.HUB_DEVICE
     if parts[0] == "twins" and method == "POST" and len(parts) > 2 and parts[-1] == "methods":
         return Service.HUB_METHOD

@@ -9,9 +9,10 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -103,10 +104,12 @@ class HttpServer:
             ("/emulator/telemetry", self._on_telemetry),
             ("/emulator/telemetry/stream", self._on_stream),
         ):
-            app.router.add_get(path, handler, allow_head=False)
-            app.router.add_route("*", path, _not_allowed)
-        app.router.add_route("*", "/{path:.*}", self._on_call)
-        runner = web.AppRunner(app, shutdown_timeout=_STOP_S)
+            app.router.add_get(path, handler, allow_head=False, expect_handler=_go_on)
+            app.router.add_route("*", path, _not_allowed, expect_handler=_go_on)
+        # Not .*: a path may have a line's end in it, and is no other's to answer.
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._on_call, expect_handler=_go_on)
+        # A client that has gone is waited for no more: it may come again as often as it likes.
+        runner = web.AppRunner(app, shutdown_timeout=_STOP_S, handler_cancellation=True)
         await runner.setup()
         return runner
 
@@ -120,11 +123,13 @@ class HttpServer:
             return await handler(request)
         except web.HTTPException as error:
             # What aiohttp itself refuses (size, time, a path that no route takes), in our form.
-            return refused(self._back.manners, error.status)
+            return self._refused(request, error.status)
         except (web.RequestPayloadError, HttpProcessingError):
-            return refused(self._back.manners, 400)
+            return self._refused(request, 400)
         except Refusal as refusal:
-            return written(self._refusal(refusal))
+            answer = self._refusal(refusal)
+            self._tell(f"{request.method} {request.path}", answer.note, answer.status)
+            return written(answer)
         except ConnectionError:
             return _nothing()  # which cannot leave: the connection has ended
         finally:
@@ -137,7 +142,7 @@ class HttpServer:
             body = await asyncio.wait_for(request.read(), manners.request_s)
         except TimeoutError:
             raise web.HTTPRequestTimeout from None
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
         call = Call(request.method, request.path, request.query, headers, body)
         try:
             place = routing.find(self._back.names, call.method, call.path, request.host)
@@ -174,13 +179,15 @@ class HttpServer:
         return handlers[place.service]
 
     async def _on_telemetry(self, request: web.Request) -> web.Response:
-        return written(await self._back.reading.listed(request.query))
+        answer = await self._back.reading.listed(request.query)
+        self._keep(request)  # or a number that a reader has seen is given again
+        return written(answer)
 
     async def _on_stream(self, request: web.Request) -> web.StreamResponse:
         wish = Wish.of(request.query, request.headers.get("Last-Event-ID"))
         self.streams += 1
         try:
-            return await self._back.reading.stream(request, wish)
+            return await self._back.reading.stream(request, wish, lambda: self._keep(request))
         finally:
             talk_of(request).abort()
             self.streams -= 1
@@ -197,6 +204,12 @@ class HttpServer:
             talk_of(request).abort()
             raise ConnectionError("nothing may be acknowledged") from None
 
+    def _refused(self, request: web.Request, status: int) -> web.Response:
+        # Not aiohttp's own words: they may repeat the peer's.
+        what = f"{status} {HTTPStatus(status).phrase}"
+        self._tell(f"{request.method} {request.path}", what, status)
+        return refused(self._back.manners, status)
+
     def _refusal(self, refusal: Refusal) -> Answer:
         manners = self._back.manners
         return refusal.answer(manners.clock(), manners.random_bytes)
@@ -206,10 +219,22 @@ class HttpServer:
         manners.emit(event(manners.clock(), "http", where, what, status=status))
 
 
+def _text(value: str) -> str:
+    """A header's value. aiohttp's has lone surrogates for bytes that are not UTF-8."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
 def _nothing() -> web.Response:
     response = web.Response(status=500)
     response.force_close()
     return response
+
+
+async def _go_on(request: web.Request) -> None:
+    """Have the body sent. Any other expectation is as good as none (RFC 9110, 10.1.1)."""
+    if request.headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 async def _not_allowed(request: web.Request) -> web.StreamResponse:

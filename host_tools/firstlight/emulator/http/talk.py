@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ..answers import Answer, RandomBytes, Refusal
 from ..events import Emit, event
+from .frames import Frames
 
 _MUTE = logging.Logger("aiohttp, whose records may hold a token", logging.CRITICAL + 1)
 
@@ -33,7 +34,7 @@ class Manners:
 class Talk(web.RequestHandler):
     """One connection. Whoever answers a request calls attend(), and expect() when it is done."""
 
-    __slots__ = ("_manners", "_timer", "_wire")
+    __slots__ = ("_end", "_frames", "_manners", "_timer", "_wire")
 
     def __init__(self, server: web.Server, manners: Manners) -> None:
         super().__init__(
@@ -47,6 +48,8 @@ class Talk(web.RequestHandler):
         self._manners = manners
         self._wire: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._frames = Frames()
+        self._end: Callable[[str], None] = lambda _: None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up."""
@@ -65,6 +68,34 @@ class Talk(web.RequestHandler):
         self.attend()
         if self._wire is not None and not self._wire.is_closing():
             self._timer = self._loop.call_later(self._manners.request_s, self._wire.abort)
+
+    def upgrade(self, end: Callable[[str], None]) -> None:
+        """It is to be a WebSocket. end: told why, for a message without an end or a mask."""
+        self._end = end
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """It is a WebSocket from now on: aiohttp's own parser gets its bytes, past our eyes."""
+        super().set_parser(_Seen(parser, self._see), data_received_cb)  # type: ignore[arg-type]
+
+    def _see(self, data: bytes) -> bytes:
+        frames, ended = self._frames, self._frames.ended
+        is_masked = frames.feed(data)
+        if frames.ended != ended:
+            self.attend()
+        if frames.is_midway and self._timer is None:
+            self._await_end()
+        if not is_masked:
+            self._end("a WebSocket frame without a mask")
+        return data if is_masked else b""
+
+    def _await_end(self) -> None:
+        self._timer = self._loop.call_later(self._manners.request_s, self._be_late)
+
+    def _be_late(self) -> None:
+        if not self.wire.is_reading():  # it is we who do not take the rest
+            self._await_end()
+        else:
+            self._end("half a message came")
 
     def attend(self) -> None:
         """A request is being answered, or nothing is to come."""
@@ -103,6 +134,18 @@ class Talk(web.RequestHandler):
     def _tell(self, peer: str | None, what: str, status: int) -> None:
         now_at = self._manners.clock()
         self._manners.emit(event(now_at, "http", peer or "?", what, status=status))
+
+
+class _Seen:
+    """A parser that is shown what someone made of the bytes."""
+
+    def __init__(self, parser: Any, see: Callable[[bytes], bytes]) -> None:
+        self._parser = parser
+        self._see = see
+        self.feed_eof = parser.feed_eof
+
+    def feed_data(self, data: bytes) -> Any:
+        return self._parser.feed_data(self._see(data))
 
 
 def talk_of(request: web.Request) -> Talk:

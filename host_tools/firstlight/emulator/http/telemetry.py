@@ -38,8 +38,27 @@ class Wish:
 
         Raise Refusal 400.
         """
-        after = number(query if last is None else {"after": last}, "after", float("inf"))
-        return cls(query.get("hub"), query.get("device"), int(after))
+        after = number({"after": last} if last else query, "after", float("inf"))
+        return cls(query.get("hub") or None, query.get("device") or None, int(after))
+
+
+class Search:
+    """Looks for the messages of a wish, at each among those alone that came since the last look.
+
+    after: those up to this number are found no more.
+    """
+
+    def __init__(self, telemetry: Telemetry, wish: Wish) -> None:
+        self._telemetry = telemetry
+        self._wish = wish
+        self.after = wish.after
+
+    def look(self) -> list[Message]:
+        """Those there are, oldest first."""
+        found = self._telemetry.select(self._wish.hub, self._wish.device, self.after)
+        if not found:
+            self.after = max(self.after, self._telemetry.received)
+        return found
 
 
 class Reading:
@@ -55,26 +74,32 @@ class Reading:
 
     async def listed(self, query: Mapping[str, str]) -> Answer:
         """The messages that a query asks for, after at most its wait_s; raise Refusal 400."""
-        wish, wait_s = Wish.of(query), number(query, "wait_s", _MAX_WAIT_S)
-        found = await self._wait(wait_s, lambda: self._select(wish))
+        search = Search(self._telemetry, Wish.of(query))
+        found = await self._wait(number(query, "wait_s", _MAX_WAIT_S), search.look)
         return Answer(200, [shown(message) for message in _page(found)])
 
-    async def stream(self, request: web.Request, wish: Wish) -> web.StreamResponse:
-        """Send the messages of a wish as they come, until the peer has gone or does not read."""
+    async def stream(
+        self, request: web.Request, wish: Wish, keep: Callable[[], None]
+    ) -> web.StreamResponse:
+        """Send the messages of a wish as they come, until the peer has gone or does not read.
+
+        keep: called before any leave, for a number that was shown must not be given again.
+        """
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
         await self._send(response, b": telemetry\n\n")
-        after = wish.after
+        search = Search(self._telemetry, wish)
         while True:
-            wish = Wish(wish.hub, wish.device, after)
-            page = _page(await self._wait(self._silence_s, lambda w=wish: self._select(w)))  # type: ignore[misc]
+            page = _page(await self._wait(self._silence_s, search.look))
             if not page:
                 await self._send(response, b": still here\n\n")
+            else:
+                keep()
             for message in page:
                 await self._send(response, _event(message))
-                after = message.sequence
+                search.after = message.sequence
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
         """Write; raise ConnectionError if the peer has gone, or does not read."""
@@ -82,9 +107,6 @@ class Reading:
             await asyncio.wait_for(response.write(data), self._patience_s)
         except TimeoutError:
             raise ConnectionError("the reader does not read") from None
-
-    def _select(self, wish: Wish) -> list[Message]:
-        return self._telemetry.select(wish.hub, wish.device, wish.after)
 
 
 def number(query: Mapping[str, str], name: str, most: float) -> float:

@@ -1,7 +1,8 @@
 """What faults do to a device's request to DPS over HTTPS, and to its answer's bytes.
 
 Decides nothing of what DPS says: dps/devices.py has those faults. Ends a connection by raising
-ConnectionError, as the server does where nothing may be said; every wait is the fault's own.
+ConnectionError, as the server does where nothing may be said; every wait is the fault's own, and
+ends with the connection, for the server cancels what answers a client that has gone.
 """
 
 import asyncio
@@ -12,18 +13,17 @@ from http import HTTPStatus
 from ..answers import Answer
 from ..endings import end
 from ..faults.answers import Exchange
-from ..faults.faults import Faults, Hit, Whom
+from ..faults.faults import Faults, Hit, Whom, delay_s
 from ..faults.table import WIRE
-from ..mqtt.leaving import leaving, wait_s
+from ..mqtt.leaving import leaving
 from ..rest import Call
 
 _PATH = re.compile(
     r"/[^/]+/registrations/(?P<id>[^/]+)(/(?P<what>register|operations)(/(?P<op>[^/]+))?)?",
     re.IGNORECASE,
 )
-_WHATS = {"register": "register", "operations": "poll", "": "lookup"}
+_WHATS = {"register": ("PUT", "register"), "operations": ("GET", "poll"), "": ("POST", "lookup")}
 _SILENT_S = 60.0  # after what is not answered
-_LOOK_S = 1.0  # how often a wait looks whether the client is still there
 
 
 class Troubled:
@@ -38,9 +38,9 @@ class Troubled:
         """The answer that is to leave in good order; raise ConnectionError if none is."""
         exchange = exchange_of(call)
         if exchange is None:
-            return ask()
+            return ask()  # which says why it is none
         hits = self._faults.pick(exchange.what, WIRE, exchange.whom)
-        await self._sleep(wait_s(hits))
+        await asyncio.sleep(delay_s(hits))
         await self._stop(next((hit for hit in hits if hit.do != "delay"), None))
         answer = ask()
         hits = self._faults.pick(f"{exchange.what}-answer", WIRE, exchange.whom)
@@ -58,24 +58,15 @@ class Troubled:
         """Write an answer as faults want it, and end the connection after it."""
         is_silent = any(hit.do == "drop" for hit in hits)
         for step in leaving(raw, hits):
-            await self._sleep(step.wait_s)
+            await asyncio.sleep(step.wait_s)
             self._wire.write(step.data)
             if step.end is not None:
                 await self._end(step.end, step.hold_s)
         await self._end("hold" if is_silent else "close", _SILENT_S)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, but not for a client that has gone; raise ConnectionError then."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left_s := until - loop.time()) > 0:
-            if self._wire.is_closing():
-                raise ConnectionError("the client has gone")
-            await asyncio.sleep(min(left_s, _LOOK_S))
-
     async def _end(self, how: str, hold_s: float) -> None:
         if how == "hold":
-            await self._sleep(hold_s)
+            await asyncio.sleep(hold_s)
             how = "reset"
         if how == "close":
             self._wire.close()
@@ -89,7 +80,9 @@ def exchange_of(call: Call) -> Exchange | None:
     match = _PATH.fullmatch(call.path)
     if match is None:
         return None
-    what = _WHATS[(match["what"] or "").lower()]
+    method, what = _WHATS[(match["what"] or "").lower()]
+    if call.method != method:
+        return None
     whom = Whom(match["id"], "", "dps", "https")
     return Exchange(what, whom, match["id"], call.body, match["op"] or "")
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
+from ..answers import Refusal
 from ..endings import end
 from ..events import event
 from ..mqtt.clockwork import Bounds, Watch
@@ -159,10 +160,10 @@ class Gate:
             abort()
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
-        """Carry one conversation to its end; raise HTTPBadRequest if it is not MQTT."""
+        """Carry one conversation to its end; raise Refusal or HTTPBadRequest if it is none."""
         offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
         if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
-            raise web.HTTPBadRequest
+            raise Refusal(400, 400000, f"The subprotocol {SUBPROTOCOL} is not offered.")
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             timeout=_CLOSE_S,
@@ -170,10 +171,11 @@ class Gate:
             max_msg_size=_MAX_FRAME_BYTES,
             decode_text=False,
         )
-        await socket.prepare(request)
         talk, peer = talk_of(request), _peer(request)
         wire = Wire(socket, talk.wire, self._commit, partial(self._not_kept, peer))
         session = Session(self._cloud, wire, peer)
+        talk.upgrade(session.close)
+        await socket.prepare(request)
         watch = Watch(session, self._bounds, self._cloud.clock)
         self._sessions[session] = talk.abort
         writer = asyncio.create_task(wire.run(session.resume))
@@ -202,8 +204,11 @@ async def _listen(
             session.feed(message.data)
             watch.fed()
             await wire.ready()
+            watch.fed()  # a fault may have kept for long what was read
         elif message.type is WSMsgType.TEXT:
             session.close("a text frame")  # MQTT-6.0.0-1
+        elif message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
+            session.close(f"WebSocket error {int(message.data.code)}")
         else:
             return
 

@@ -40,7 +40,8 @@ class _Work:
             "create": self._create,
             "update": lambda item, id: self._update(item, id, None),
             "updateifmatchetag": lambda item, id: self._update(item, id, _etag(item, "eTag")),
-            "createorupdate": self._create_or_update,
+            "createorupdate": lambda item, id: self._create_or_update(item, id, None),
+            "createorupdateifmatchetag": lambda item, id: self._create_or_update(item, id, "eTag"),
             "delete": lambda _, id: self._delete(id, None),
             "deleteifmatchetag": lambda item, id: self._delete(id, _etag(item, "eTag")),
             "updatetwin": lambda item, id: self._twin(item, id, None),
@@ -88,9 +89,10 @@ class _Work:
         self._hub.registry.save(device)
         self._hub.registry.save_twin(device)
 
-    def _create_or_update(self, item: Json, id: str) -> None:
-        known = self._hub.registry.get(id)
-        return self._create(item, id) if known is None else self._update(item, id, None)
+    def _create_or_update(self, item: Json, id: str, etag_name: str | None) -> None:
+        if self._hub.registry.get(id) is None:
+            return self._create(item, id)
+        return self._update(item, id, None if etag_name is None else _etag(item, etag_name))
 
     def _update(self, item: Json, id: str, etag: str | None) -> None:
         device = self._device(id)

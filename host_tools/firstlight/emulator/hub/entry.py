@@ -52,7 +52,8 @@ class Entry:
         match = _USER.fullmatch(user)
         if match is None or not _VERSION.fullmatch(match["version"]):
             raise NotAdmitted(
-                self._codes.bad_user, "the user name has no api-version of a hub, or is a module's"
+                self._codes.bad_user,
+                "the user name is not hub/device/?api-version=date (a module's is not served)",
             )
         if client_id != match["device"]:
             raise NotAdmitted(self._codes.client_id, "the client id is not the device id")

@@ -137,7 +137,7 @@ class Hub(Members):
             raise Foreign("a topic that a hub does not have")
         if len(body) + len(bag) > MAX_MESSAGE_BYTES:
             raise Foreign("a message of more than 256 KB")
-        system, application = parse_properties(bag)
+        system, application = parse_properties(bag, self.rules.raw_properties == "close")
         if retain:
             application["mqtt-retain"] = "true"
         if is_will:

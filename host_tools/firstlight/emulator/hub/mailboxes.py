@@ -12,10 +12,12 @@ import base64
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from ..answers import Json, RandomBytes, Refusal, guid
 from ..journal import Journal
+from .line import Delivery
 from .messages import C2D
 from .rules import C2DRules
 
@@ -28,12 +30,16 @@ Settled: TypeAlias = Callable[[str, C2D, str, float], None]
 
 @dataclass
 class _Entry:
-    """A message in its queue. locked_until: Unix seconds; inf while it is on a connection."""
+    """A message in its queue.
+
+    locked_until: Unix seconds; inf while it is on a connection. packet_id: the one that it was
+    sent with in the device's session, if it was.
+    """
 
     message: C2D
     ends_at: float
     locked_until: float = 0.0
-    was_sent: bool = False
+    packet_id: int | None = None
 
 
 _Box: TypeAlias = OrderedDict[int, _Entry]
@@ -99,16 +105,19 @@ class Mailboxes:
                 return fresh
         return None
 
-    def take(self, device_id: str, now_at: float, since: float = 0.0) -> tuple[C2D, bool] | None:
-        """The oldest message queued from `since` on that is free, and whether it was sent before.
+    def take(
+        self, device_id: str, now_at: float, since: float = 0.0
+    ) -> tuple[C2D, Delivery] | None:
+        """The oldest message queued from `since` on that is free, and how it is to be sent.
 
         It is on the connection from then on, until it is settled or released.
         """
         for entry in self._box(device_id, now_at).values():
             if entry.locked_until <= now_at and entry.message.enqueued_at >= since:
-                entry.locked_until, was_sent = _ON_CONNECTION, entry.was_sent
-                entry.was_sent = True
-                return entry.message, was_sent
+                entry.locked_until = _ON_CONNECTION
+                on_ack = partial(self.acknowledged, device_id, entry.message.sequence)
+                on_sent = partial(self._keep_packet_id, device_id, entry)
+                return entry.message, Delivery(on_ack, on_sent, entry.packet_id)
         return None
 
     def complete_older(self, device_id: str, since: float, now_at: float) -> int:
@@ -126,7 +135,7 @@ class Mailboxes:
         """What take() gave was not sent after all."""
         entry = self._boxes.get(device_id, _EMPTY).get(sequence)
         if entry is not None:
-            entry.locked_until, entry.was_sent = 0.0, False
+            entry.locked_until = 0.0
 
     def release(self, device_id: str) -> None:
         """The device's connection has ended: what it had not acknowledged is free again."""
@@ -174,7 +183,7 @@ class Mailboxes:
     def forget_session(self, device_id: str) -> None:
         """A new session begins: nothing was sent in it yet."""
         for entry in self._boxes.get(device_id, _EMPTY).values():
-            entry.was_sent = False
+            self._keep_packet_id(device_id, entry, None)
 
     def sweep(self, now_at: float) -> None:
         """Dead-letter what has expired, in every queue."""
@@ -209,6 +218,11 @@ class Mailboxes:
         self._journal.delete(self._kind, str(message.sequence))
         self._settled(device_id, message, outcome, now_at)
 
+    def _keep_packet_id(self, device_id: str, entry: _Entry, packet_id: int | None) -> None:
+        if entry.packet_id != packet_id:
+            entry.packet_id = packet_id
+            self._write(device_id, entry)
+
     def _write(self, device_id: str, entry: _Entry) -> None:
         message = entry.message
         self._journal.put(
@@ -225,6 +239,7 @@ class Mailboxes:
                 "sequence": message.sequence,
                 "enqueuedAt": message.enqueued_at,
                 "deliveryCount": message.delivery_count,
+                "packetId": entry.packet_id,
             },
         )
 
@@ -240,4 +255,5 @@ def _from_document(document: Json) -> tuple[str, _Entry]:
         document["enqueuedAt"],
         document["deliveryCount"],
     )
-    return document["deviceId"], _Entry(message, document["endsAt"])
+    entry = _Entry(message, document["endsAt"], packet_id=document.get("packetId"))
+    return document["deviceId"], entry

@@ -26,7 +26,7 @@ class Members(Messaging):
     ) -> Device:
         """Create the device, or give it new keys; raise Refusal for an id or a twin that is bad.
 
-        initial_twin: {"tags", "properties": {"desired"}}; moved: what another hub's take_device
+        initial_twin: {"tags", "properties": {"desired"}}; moved: what another hub's data_of
         gave. Either takes the place of the twin that is there, if there is one.
         """
         twin = None
@@ -47,14 +47,10 @@ class Members(Messaging):
             self.registry.save_twin(device)
         return device
 
-    def take_device(self, device_id: str) -> Json | None:
-        """Remove the device and give its data, for another hub's put_device; None if unknown."""
+    def data_of(self, device_id: str) -> Json | None:
+        """What goes along to another hub's put_device; None if the device is unknown."""
         device = self.registry.get(device_id)
-        if device is None:
-            return None
-        data: Json = {"twin": device.twin.record()}
-        self.remove_device(device_id)
-        return data
+        return None if device is None else {"twin": device.twin.record()}
 
     def remove_device(self, device_id: str) -> None:
         """Forget the device, its messages and its session; end its connection."""

@@ -3,8 +3,6 @@
 Pure logic: no sockets and no clock. Facts: iot-hub-devguide-messages-c2d; protocol.md 6.3.
 """
 
-from functools import partial
-
 from ..answers import RandomBytes, Refusal
 from ..journal import Journal
 from . import topics
@@ -112,10 +110,8 @@ class Messaging:
             found = self._mail.take(device.id, now_at, since)
             if found is None:
                 return
-            message, again = found
-            on_ack = partial(self._mail.acknowledged, device.id, message.sequence)
-            topic = message.topic(device.id)
-            if not device.line.push(name, topic, message.body, on_ack, again):
+            message, delivery = found
+            if not device.line.push(name, message.topic(device.id), message.body, delivery):
                 self._mail.put_back(device.id, message.sequence)
                 return
 

@@ -71,8 +71,11 @@ def read_payload(body: bytes) -> Any:
 
 
 def written(document: Any) -> bytes:
-    """JSON, as a device gets it."""
-    return json.dumps(document, separators=(",", ":")).encode()
+    """JSON, as a device gets it: UTF-8, so that limits and buffers count the same bytes."""
+    try:
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a pair of surrogates can only be escaped
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 def topic(name: str, rid: str) -> str:

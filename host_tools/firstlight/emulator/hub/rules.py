@@ -45,6 +45,8 @@ class HubRules:
     session: withheld (they stay queued, as Azure's documents read: a device "receives messages
     that were sent to it after the time of the subscription"), delivered, or completed (they leave
     the queue unsent, as Microsoft's open protocol gateway did it).
+    raw_properties: a / or = in a property of telemetry that is not percent-encoded: close the
+    connection (observed, azure-iot-sdk-c#1695), or take it as it is.
     session_present: whether CONNACK says so when a session of CleanSession 0 goes on (observed).
     twin_requests_per_s: of all devices together, beyond it 429; None: no limit.
     """
@@ -52,6 +54,7 @@ class HubRules:
     connacks: Connacks = field(default_factory=Connacks)
     c2d: C2DRules = field(default_factory=C2DRules)
     backlog: str = "withheld"
+    raw_properties: str = "close"
     session_present: bool = True
     twin_requests_per_s: int | None = None
 
@@ -61,6 +64,8 @@ class HubRules:
             raise UsageError("a CONNACK's code of refusal is from 1 to 5")
         if self.backlog not in BACKLOGS:
             raise UsageError(f"a backlog is {', '.join(BACKLOGS)}")
+        if self.raw_properties not in ("close", "take"):
+            raise UsageError("raw_properties is close or take")
         c2d = self.c2d
         # The ranges are Azure's (iot-hub-devguide-messages-c2d), but for times shorter than hers.
         if not all(0 < s <= 172_800 for s in (c2d.ttl_s, c2d.feedback_ttl_s)):

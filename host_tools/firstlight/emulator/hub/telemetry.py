@@ -107,13 +107,20 @@ class Telemetry:
         return found[::-1]
 
 
-def parse_properties(bag: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(system, application) properties of a topic's property bag; raise Foreign beyond 100."""
+def parse_properties(bag: str, is_strict: bool = True) -> tuple[dict[str, str], dict[str, str]]:
+    """(system, application) properties of a topic's property bag.
+
+    Raise Foreign beyond 100 and, if is_strict, for a / or = that is not percent-encoded: such a
+    message loses the connection at Azure (azure-iot-sdk-c#1695). Nor is a question mark before
+    the first name left out there (nrfconnect/sdk-nrf#5906).
+    """
     system: dict[str, str] = {}
     application: dict[str, str] = {}
-    parts = [part for part in bag.lstrip("?").split("&") if part]
+    parts = [part for part in bag.split("&") if part]
     if len(parts) > _MAX_PROPERTIES:
         raise Foreign("more than 100 properties")
+    if is_strict and any("/" in part or part.count("=") > 1 for part in parts):
+        raise Foreign("a property with a / or = that is not percent-encoded")
     for part in parts:
         name, _, value = part.partition("=")
         name, value = unquote(name), unquote(value)

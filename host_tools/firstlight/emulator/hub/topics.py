@@ -28,10 +28,18 @@ def methods(name: str) -> list[str]:
 
 
 def is_filter(device_id: str, topic_filter: str) -> bool:
-    """Whether a device may subscribe to it."""
+    """Whether a device may subscribe to it.
+
+    Raise Foreign for messages to a device whose topic would hold a wildcard: its id may, a topic
+    may not (MQTT-3.3.2-2).
+    """
     if topic_filter in (TWIN_ANSWERS, DESIRED, METHODS):
         return True
-    return topic_filter in messages(device_id) or bool(_ONE_METHOD.fullmatch(topic_filter))
+    if topic_filter in messages(device_id):
+        if re.search("[+#]", device_id):
+            raise Foreign("a device with + or # in its id gets no messages over MQTT")
+        return True
+    return bool(_ONE_METHOD.fullmatch(topic_filter))
 
 
 def twin_request(topic: str) -> tuple[str, str] | None:

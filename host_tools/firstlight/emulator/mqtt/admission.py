@@ -29,13 +29,14 @@ def admit(cloud: Cloud, packet: Connect, over: str) -> Role:
     match = _DPS_USER.fullmatch(user)
     if match is not None:
         return _admit_to_dps(cloud, packet, match, over)
+    at_hub = cloud.hubs.get(user.partition("/")[0].lower())
+    if at_hub is not None:  # which judges the rest of the name
+        return HubRole(cloud, at_hub, packet)
     name = hub.hub_of(user)
     if name is None:
         code = cloud.rules.user_code
         raise NotAdmitted(code, "the user name is neither DPS's nor a hub's")
-    if name not in cloud.hubs:
-        raise NotAdmitted(NOT_AUTHORIZED, f"no hub {name} here")
-    return HubRole(cloud, cloud.hubs[name], packet)
+    raise NotAdmitted(NOT_AUTHORIZED, f"no hub {name} here")
 
 
 def _admit_to_dps(cloud: Cloud, packet: Connect, match: re.Match[str], over: str) -> DpsRole:

@@ -40,14 +40,17 @@ class Watch:
         """The session has taken bytes: begin anew what they end."""
         session, now = self._session, self._loop.time()
         if session.packets_read != self._packets_read:
-            self._packets_read = session.packets_read
-            self._idle_since, self._midway_since = now, None
+            self._begin_anew()
         if session.is_midway and self._midway_since is None:
             self._midway_since = now
             self._look()
         elif session.is_connected != self._was_connected:
             self._was_connected = session.is_connected
             self._look()
+
+    def _begin_anew(self) -> None:
+        self._packets_read = self._session.packets_read
+        self._idle_since, self._midway_since = self._loop.time(), None
 
     def stop(self) -> None:
         """Close nothing any more."""
@@ -57,15 +60,28 @@ class Watch:
 
     def _look(self) -> None:
         """Close what is overdue, and look again when the next bound falls."""
-        self.stop()
         session = self._session
         if session.is_closed:
+            self.stop()
             return
+        if session.is_delayed:
+            self._begin_anew()
         left_s, why = self._next_bound()
         if left_s <= 0:
             session.close(why)
         else:
-            self._timer = self._loop.call_later(min(left_s, _MAX_SLEEP_S), self._look)
+            self._look_at(self._loop.time() + min(left_s, _MAX_SLEEP_S))
+
+    def _look_at(self, at_s: float) -> None:
+        """Or earlier, if a timer is set already: to look is cheaper than to set one anew."""
+        if self._timer is not None and self._timer.when() > at_s:
+            self.stop()
+        if self._timer is None:
+            self._timer = self._loop.call_at(at_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._look()
 
     def _next_bound(self) -> tuple[float, str]:
         session, now = self._session, self._loop.time()

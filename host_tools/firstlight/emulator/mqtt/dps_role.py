@@ -4,7 +4,6 @@ No I/O. Topics: protocol.md 2.1; what it leaves open is in rules.py.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import unquote
 
 from ..answers import Answer
@@ -77,23 +76,26 @@ class DpsRole:
         rid = fields.get("$rid", "")
         if len(packet.payload) > MAX_MESSAGE_BYTES or len(rid) > _MAX_RID:
             raise Foreign("a message of more than 96 KB, or a $rid that is too long")
-        request = replace(self._request, body=packet.payload)
         if path == _REGISTER:
-            return self._ask("register", request, rid)
+            return self._ask("register", packet.payload, rid)
         if path == _POLL:
-            return self._ask("poll", request, rid, unquote(fields.get("operationId", "")))
+            operation = unquote(fields.get("operationId", ""))
+            return self._ask("poll", packet.payload, rid, operation)
         if self._cloud.rules.foreign_topic == "ignore":
             self._tell("ignored: a topic that DPS does not have")
             return None
         raise Foreign("a topic that DPS does not have")
 
-    def _ask(self, what: str, request: Request, rid: str, operation: str = "") -> Reply:
-        cloud, now_at = self._cloud, self._cloud.clock()
+    def _ask(self, what: str, body: bytes, rid: str, operation: str = "") -> Reply:
+        cloud, now_at, own = self._cloud, self._cloud.clock(), self._request
+        request = Request(
+            own.id_scope, own.registration_id, own.token, body, own.over, own.api_version
+        )
         asked: dict[str, Callable[[], Answer]] = {
             "register": lambda: cloud.dps.register(request, now_at),
             "poll": lambda: cloud.dps.poll(request, operation, now_at),
         }
-        exchange = Exchange(what, self._whom, self.id, request.body, operation)
+        exchange = Exchange(what, self._whom, self.id, body, operation)
         told = through(cloud.faults, exchange, asked[what])
         answer = told.answer
         self._tell(answer.note, status=answer.status)

@@ -6,7 +6,7 @@ Pure: a packet's bytes and the faults that strike in, steps out.
 from dataclasses import dataclass, replace
 
 from ..answers import Json
-from ..faults.faults import Hit
+from ..faults.faults import Hit, delay_s
 from .moments import as_twin_refusal, with_code, with_dup
 
 _MAX_PIECES = 4096
@@ -26,29 +26,24 @@ class Step:
     hold_s: float = 60.0
 
 
-def wait_s(hits: list[Hit]) -> float:
-    """How long the faults delay, in all."""
-    return float(sum(hit.args["seconds"] for hit in hits if hit.do == "delay"))
-
-
 def leaving(data: bytes, hits: list[Hit]) -> list[Step]:
     """The steps in which a packet leaves. Whatever the faults' order: changed, copied, cut, split.
 
     The first fault that ends the connection counts.
     """
     by_name = {hit.do: hit.args for hit in reversed(hits)}
-    delay_s = wait_s(hits)
+    wait_s = delay_s(hits)
     if "drop" in by_name:
-        return [Step(b"", delay_s)]
-    if "close" in by_name or "hold" in by_name:
-        args = by_name.get("close") or by_name["hold"]
-        return [Step(b"", delay_s, args.get("end", "hold"), args.get("seconds", 0.0))]
+        return [Step(b"", wait_s)]
+    last = next((hit.args for hit in hits if hit.do in ("close", "hold")), None)
+    if last is not None:
+        return [Step(b"", wait_s, last.get("end", "hold"), last.get("seconds", 0.0))]
     data = _copied(_changed(data, by_name), by_name)
     end = None
     if "cut" in by_name:
         data, end = data[: by_name["cut"]["bytes"]], by_name["cut"]["end"]
     pieces, gap_s = _pieces(data, by_name.get("split"))
-    waits = [delay_s] + [gap_s] * (len(pieces) - 1)
+    waits = [wait_s] + [gap_s] * (len(pieces) - 1)
     steps = [Step(piece, wait) for piece, wait in zip(pieces, waits, strict=True)]
     return [*steps[:-1], replace(steps[-1], end=end)]
 

@@ -22,10 +22,15 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, on_ack: OnAck | None = None) -> int | None:
-        """An id for one more message; None if too many are in flight."""
+    def add(self, on_ack: OnAck | None = None, wanted: int | None = None) -> int | None:
+        """An id for one more message; None if too many are in flight.
+
+        wanted: the id to be used if it is free.
+        """
         if len(self._waiting) >= MAX_IN_FLIGHT:
             return None
+        if wanted is not None:
+            self._last = wanted - 1
         while True:
             self._last = self._last % _LAST_ID + 1
             if self._last not in self._waiting:

@@ -18,7 +18,7 @@ from amqtt.mqtt import packet_class  # type: ignore[import-untyped]
 from amqtt.mqtt.connack import ConnackPacket  # type: ignore[import-untyped]
 from amqtt.mqtt.packet import MQTTFixedHeader  # type: ignore[import-untyped]
 from amqtt.mqtt.puback import PubackPacket  # type: ignore[import-untyped]
-from amqtt.mqtt.publish import PublishPacket  # type: ignore[import-untyped]
+from amqtt.mqtt.publish import PublishVariableHeader  # type: ignore[import-untyped]
 from amqtt.mqtt.suback import SubackPacket  # type: ignore[import-untyped]
 from amqtt.mqtt.unsuback import UnsubackPacket  # type: ignore[import-untyped]
 
@@ -166,13 +166,21 @@ def _parse(first: int, body: bytes) -> Packet:
         _check_protocol(body)
     header = MQTTFixedHeader(kind, flags, len(body))
     try:
-        raw = _run(packet_class(header).from_stream(_Body(body), header))
-        again = _body_of(raw)
+        return reader(header, body)
     except _PARSER_ERRORS as error:
         raise PacketError(f"a malformed packet of type {kind}: {type(error).__name__}") from None
-    if again != body:
-        raise PacketError(f"a malformed packet of type {kind}: its lengths or its text are wrong")
-    return reader(raw)
+
+
+def _whole(header: Any, body: bytes) -> Any:
+    """A packet in amqtt's class, which writes it just as it came."""
+    raw = _run(packet_class(header).from_stream(_Body(body), header))
+    if _body_of(raw) != body:
+        raise _malformed(header.packet_type)
+    return raw
+
+
+def _malformed(kind: int) -> PacketError:
+    return PacketError(f"a malformed packet of type {kind}: its lengths or its text are wrong")
 
 
 # Packets are values, and devices say the same again and again: it is read once.
@@ -210,8 +218,9 @@ def pingresp() -> bytes:
 
 def publish(topic: str, payload: bytes, packet_id: int | None, dup: bool = False) -> bytes:
     """PUBLISH, QoS 1 if it has a packet id, not retained. dup: it was sent before (QoS 1 only)."""
-    qos = int(packet_id is not None)
-    return _bytes(PublishPacket.build(topic, payload, packet_id, dup and qos == 1, qos, False))
+    flags = 0 if packet_id is None else 0x0A if dup else 0x02
+    head: bytes = PublishVariableHeader(topic, packet_id).to_bytes()
+    return _bytes(MQTTFixedHeader(PUBLISH, flags, len(head) + len(payload))) + head + payload
 
 
 class _Body:
@@ -272,7 +281,8 @@ def _check_protocol(body: bytes) -> None:
         raise PacketError("an empty client id", code=2)
 
 
-def _connect(raw: Any) -> Connect:
+def _connect(header: Any, body: bytes) -> Connect:
+    raw = _whole(header, body)
     head, payload = raw.variable_header, raw.payload
     if head.reserved_flag:
         raise PacketError("a CONNECT with its reserved flag set")
@@ -294,34 +304,52 @@ def _will(head: Any, payload: Any) -> Publish | None:
     return Publish(topic, body, head.will_qos, None, head.will_retain_flag)
 
 
-def _publish(raw: Any) -> Publish:
-    topic = _text(raw.variable_header.topic_name)
-    if raw.qos > 2 or not topic:
+def _publish(header: Any, body: bytes) -> Publish:
+    """The kind that is read most often: what follows its head, is its payload."""
+    head = _run(PublishVariableHeader.from_stream(_Body(body), header))
+    start = head.to_bytes()
+    if not body.startswith(start):
+        raise _malformed(PUBLISH)
+    topic, qos = _text(head.topic_name), header.flags >> 1 & 0x03
+    if qos > 2 or not topic:
         raise PacketError("a PUBLISH with QoS 3 or without a topic")
-    packet_id = _packet_id(raw) if raw.qos else None
-    return Publish(topic, raw.payload.data, raw.qos, packet_id, raw.retain_flag)
+    if head.packet_id == 0:  # MQTT-2.3.1-1
+        raise PacketError("packet id 0")
+    return Publish(topic, body[len(start) :], qos, head.packet_id, bool(header.flags & 0x01))
 
 
-def _subscribe(raw: Any) -> Subscribe:
+def _subscribe(header: Any, body: bytes) -> Subscribe:
+    raw = _whole(header, body)
     filters = tuple((_text(name), qos) for name, qos in raw.payload.topics)
     if not filters or any(qos > 2 or not name for name, qos in filters):
         raise PacketError("a SUBSCRIBE without a filter, or with a QoS that is none")
     return Subscribe(_packet_id(raw), filters)
 
 
-def _unsubscribe(raw: Any) -> Unsubscribe:
+def _unsubscribe(header: Any, body: bytes) -> Unsubscribe:
+    raw = _whole(header, body)
     filters = tuple(_text(name) for name in raw.payload.topics)
     if not filters:
         raise PacketError("an UNSUBSCRIBE without a filter")
     return Unsubscribe(_packet_id(raw), filters)
 
 
-_READERS: dict[int, Callable[[Any], Packet]] = {
+def _ping(header: Any, body: bytes) -> Ping:
+    _whole(header, body)
+    return Ping()
+
+
+def _disconnect(header: Any, body: bytes) -> Disconnect:
+    _whole(header, body)
+    return Disconnect()
+
+
+_READERS: dict[int, Callable[[Any, bytes], Packet]] = {
     CONNECT: _connect,
     PUBLISH: _publish,
-    PUBACK: lambda raw: Puback(_packet_id(raw)),
+    PUBACK: lambda header, body: Puback(_packet_id(_whole(header, body))),
     SUBSCRIBE: _subscribe,
     UNSUBSCRIBE: _unsubscribe,
-    PINGREQ: lambda _: Ping(),
-    DISCONNECT: lambda _: Disconnect(),
+    PINGREQ: _ping,
+    DISCONNECT: _disconnect,
 }

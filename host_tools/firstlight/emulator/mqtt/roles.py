@@ -21,7 +21,8 @@ class Cloud:
     """The services behind a server. hubs: by host name, lower case; auth_at: register, connect.
 
     commit: makes all that was taken so far outlive the process; who carries an answer calls it
-    before the bytes leave. Raises OSError: nothing may leave then. dps_lines: DPS's connections
+    before the bytes leave. Raises OSError: nothing may leave then. keeps: whether that takes a
+    disk's time, so that many answers had better share it. dps_lines: DPS's connections
     by registration id in lower case, if only one of each may be.
     """
 
@@ -34,6 +35,7 @@ class Cloud:
     faults: Faults = field(default_factory=no_faults)
     rules: ConnectionRules = field(default_factory=ConnectionRules)
     dps_lines: dict[str, Line] = field(default_factory=dict)
+    keeps: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ _MAX_SILENCE_S = 24 * 3600.0
 class ConnectionRules:
     """Of DPS's MQTT connections (protocol.md 10 and the sections named).
 
-    *_code: CONNACK's return code, 0 to let the device in and refuse it at register:
-    scope_code for an id scope that is not ours (2.7), version_code for an api-version that nobody
-    knows (1.3), id_code for a client id that is not the registration id, token_code for wrong
-    credentials if they are checked at CONNECT (2.7). user_code: for a user name that is neither
-    DPS's nor a hub's.
+    *_code: CONNACK's return code, or 0 to let the device in: scope_code for an id scope that is
+    not ours (2.7) and version_code for an api-version that nobody knows (1.3), both refused at
+    register then; id_code for a client id that is not the registration id (then the user name
+    alone counts); token_code for wrong credentials if they are checked at CONNECT (2.7);
+    user_code for a user name that is neither DPS's nor a hub's.
     foreign_topic: a PUBLISH to another topic: close the connection, or ignore it (2.1).
     qos2: a PUBLISH with QoS 2: close, or ignore it, unanswered (1.5).
     denied_subscribe: another filter: close (1.5), or SUBACK with failure, 0x80.

@@ -27,6 +27,7 @@ class MqttServer:
         self.cloud = cloud
         self.bounds = bounds
         self.connections: set[Connection] = set()
+        self._due: list[Connection] = []
         self.tls = TlsServer(lambda: Connection(self), bounds.connect_s, self._no_tls, lobby)
 
     async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
@@ -36,6 +37,26 @@ class MqttServer:
     async def stop(self) -> None:
         """Close every listener and every connection."""
         await self.tls.stop()
+
+    def commit(self) -> str:
+        """Keep what was done so far; empty, or why that cannot be."""
+        try:
+            self.cloud.commit()
+        except OSError as error:
+            return f"closed: nothing can be kept: {error.strerror or error}"
+        return ""
+
+    def release_soon(self, connection: "Connection") -> None:
+        """Let its answers leave after one commit for all that are due in this turn of the loop."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._release)
+        self._due.append(connection)
+
+    def _release(self) -> None:
+        due, self._due = self._due, []
+        why = self.commit()
+        for connection in due:
+            connection.release(why)
 
     def _no_tls(self, peer: str, why: str) -> None:
         self.cloud.emit(event(self.cloud.clock(), "mqtt", peer, f"no TLS: {why}"))
@@ -56,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._timers: set[asyncio.TimerHandle] | None = None
         self._peer = "?"
         self._out = bytearray()
-        self._is_feeding = self._is_paused = self._is_full = False
+        self._is_feeding = self._is_paused = self._is_full = self._is_due = False
 
     @property
     def session(self) -> Session | None:
@@ -89,11 +110,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """The socket has ended."""
         self._server.connections.discard(self)
-        if self._session is not None:
-            self._session.lost()
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost()
         self._stop_timers()
         for timer in self._timers or ():
             timer.cancel()
+        self._transport = None  # no circle: what TLS holds, goes at once
 
     def pause_writing(self) -> None:
         """The peer does not read: read no more requests from it until it does."""
@@ -116,6 +139,8 @@ class Connection(asyncio.Protocol):
         """Read again."""
         self._is_paused = False
         self._heed()
+        if self._watch is not None:
+            self._watch.fed()
 
     def later(self, delay_s: float, do: Callable[[], None]) -> None:
         """Call do in so many seconds, unless the connection is gone by then."""
@@ -142,7 +167,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """End the connection once what was sent is out, and soon in any case."""
         self._stop_timers()
-        self._flush()
+        self._flush_now()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._ending = self._loop.call_later(_CLOSE_S, self.abort)
@@ -150,7 +175,7 @@ class Connection(asyncio.Protocol):
     def end(self, how: str) -> None:
         """End it otherwise than in good order: `fin` or `reset`."""
         self._stop_timers()
-        self._flush()
+        self._flush_now()
         if self._transport is not None:
             end(self._transport, how)
             self._ending = self._loop.call_later(_CLOSE_S, self.abort)
@@ -160,24 +185,34 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _flush(self) -> None:
-        """Let the answers leave, once what they acknowledge is kept."""
-        if not self._out:
-            return
+    def release(self, why: str) -> None:
+        """Let the answers leave, for what they acknowledge is kept; none if it is not, and why."""
         data = bytes(self._out)
         self._out.clear()
         # A transport whose peer is gone would complain of each further write.
-        if self._transport is None or self._transport.is_closing():
-            return
-        cloud = self._server.cloud
-        try:
-            cloud.commit()
-        except OSError as error:
-            why = f"closed: nothing can be kept: {error.strerror or error}"
-            cloud.emit(event(cloud.clock(), "mqtt", self._peer, why))
-            self.abort()
-            return
-        self._transport.write(data)
+        if data and self._transport is not None and not self._transport.is_closing():
+            if why:
+                cloud = self._server.cloud
+                cloud.emit(event(cloud.clock(), "mqtt", self._peer, why))
+                self.abort()
+            else:
+                self._transport.write(data)
+        if self._is_due:
+            self._is_due = False
+            if self._session is not None:  # what found no room in a long answer may follow
+                self._loop.call_soon(self._session.resume)
+
+    def _flush(self) -> None:
+        """Let the answers leave as soon as what they acknowledge is kept."""
+        if not self._server.cloud.keeps:
+            self._flush_now()
+        elif self._out and not self._is_due:
+            self._is_due = True
+            self._server.release_soon(self)
+
+    def _flush_now(self) -> None:
+        if self._out:
+            self.release(self._server.commit())
 
     def _heed(self) -> None:
         if self._transport is None or self._transport.is_closing():

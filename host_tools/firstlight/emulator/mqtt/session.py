@@ -4,11 +4,10 @@ No sockets and no timers. Whatever a peer sends, its worst effect is that this c
 with one event; no other one is touched.
 """
 
-from collections.abc import Callable
-
 from ..events import event
 from ..faults.faults import Whom
 from ..hub.hub import NotAdmitted
+from ..hub.line import Delivery
 from ..hub.telemetry import Foreign
 from . import packets
 from .admission import admit
@@ -64,12 +63,21 @@ class Session:
         return self._decoder.is_midway
 
     @property
+    def is_delayed(self) -> bool:
+        """Whether a fault keeps what the peer has said: its silence is not its own."""
+        return self._wire.is_delaying
+
+    @property
     def expires_at(self) -> float | None:
         """Unix seconds at which the connection must end, if it must."""
         return self._role.expires_at if self._role else None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the peer."""
+        """Take bytes from the peer; none count once the conversation has ended."""
+        if not self.is_closed:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         if self._wire.has_struck:
             data = self._wire.received(data)
         try:
@@ -84,6 +92,7 @@ class Session:
 
     def act(self, packet: Packet) -> None:
         """Take a packet that a fault kept back until now (Talk)."""
+        self.packets_read += 1  # once more: the peer is heard now
         try:
             if not self.is_closed:
                 self._take(packet)
@@ -98,19 +107,18 @@ class Session:
     def whom(self) -> Whom:
         """Whose conversation it is, for faults (Talk)."""
         if self._role is None:
-            return Whom()
-        return Whom(self._role.id, self._role.hub_name, self._role.part)
+            return Whom(over=self._wire.over)
+        return Whom(self._role.id, self._role.hub_name, self._role.part, self._wire.over)
 
     def push(
         self,
         topic_filter: str,
         topic: str,
         payload: bytes,
-        on_ack: Callable[[float], None] | None = None,
-        again: bool = False,
+        delivery: Delivery | None = None,
     ) -> bool:
         """Send a message if the peer subscribed to topic_filter; whether it was sent (Line)."""
-        is_sent = self._send(topic_filter, topic, payload, on_ack, again)
+        is_sent = self._send(topic_filter, topic, payload, delivery)
         if is_sent:
             self._tell(f"sent {topic}, {len(payload)} bytes")
         return is_sent
@@ -120,8 +128,7 @@ class Session:
         topic_filter: str,
         topic: str,
         payload: bytes,
-        on_ack: Callable[[float], None] | None = None,
-        again: bool = False,
+        delivery: Delivery | None = None,
     ) -> bool:
         qos = self._filters.get(topic_filter)
         if qos is None or self.is_closed:
@@ -129,15 +136,25 @@ class Session:
         if self._wire.waiting() > _MAX_WAITING_BYTES:
             self.close("it reads nothing of what is sent to it")
             return False
-        packet_id = None
-        if qos:
-            packet_id = self._outbox.add(on_ack)
-            if packet_id is None:
-                self.close("it acknowledges nothing of what is sent to it")
-                return False
-        self._wire.send(packets.publish(topic, payload, packet_id, again))
-        if not qos and on_ack is not None:
-            on_ack(self._cloud.clock())
+        if not qos:
+            self._wire.send(packets.publish(topic, payload, None))
+            if delivery is not None:
+                delivery.on_ack(self._cloud.clock())
+            return True
+        return self._send_to_be_acknowledged(topic, payload, delivery)
+
+    def _send_to_be_acknowledged(
+        self, topic: str, payload: bytes, delivery: Delivery | None
+    ) -> bool:
+        on_ack = delivery.on_ack if delivery else None
+        before = delivery.packet_id if delivery else None
+        packet_id = self._outbox.add(on_ack, before)
+        if packet_id is None:
+            self.close("it acknowledges nothing of what is sent to it")
+            return False
+        if delivery is not None:
+            delivery.on_sent(packet_id)
+        self._wire.send(packets.publish(topic, payload, packet_id, before is not None))
         return True
 
     def has(self, topic_filter: str) -> bool:
@@ -226,7 +243,9 @@ class Session:
             role = admit(self._cloud, packet, self._wire.over)
         except NotAdmitted as error:
             self._wire.send(packets.connack(error.code))
-            who = f"client {packet.client_id} refused with CONNACK {error.code}: {error}"
+            # Whoever confuses the fields of CONNECT may have put the token there.
+            id = "?" if "sig=" in packet.client_id else packet.client_id
+            who = f"client {id} refused with CONNACK {error.code}: {error}"
             raise NotAdmitted(error.code, who) from None
         self._role = role
         self._decoder.publish_limit = packets.PUBLISH_LIMIT
@@ -234,8 +253,9 @@ class Session:
         self.idle_limit_s = min(silence_s, role.max_silence_s)
         kept = role.begin(self)
         self._wire.send(packets.connack(0, kept is not None and kept.is_told))
-        for name, qos in kept.filters.items() if kept else ():
-            self._filters[name] = qos
+        filters = kept.filters if kept else {}
+        self._filters |= filters  # all of them before the first message
+        for name, qos in filters.items():
             role.subscribed(name, qos)
 
     def _publish(self, packet: Publish, role: Role) -> None:

@@ -8,11 +8,11 @@ from collections import deque
 from dataclasses import replace
 
 from ..answers import Json
-from ..faults.faults import Faults, Hit, Whom
+from ..faults.faults import Faults, Hit, Whom, delay_s
 from ..faults.table import WIRE
 from . import packets
 from .leaving import Step, leaving
-from .leaving import wait_s as total_wait_s
+from .limits import Limits
 from .moments import TWIN_FILTER, incoming, outgoing, twin_refusal
 from .packets import Connect, Packet, Publish, Subscribe
 from .wire import Talk, Wire
@@ -39,7 +39,7 @@ class Trouble:
         "_is_held",
         "_is_spent",
         "_kept",
-        "_left",
+        "_limits",
         "_outbox",
         "_talk",
         "_whom",
@@ -57,7 +57,7 @@ class Trouble:
         self._is_dead = self._is_held = self._is_closing = self._is_spent = False
         self._inbox: deque[tuple[Packet, list[Hit]]] | None = None
         self._outbox: deque[Step] | None = None
-        self._left: Json | None = None
+        self._limits: Limits | None = None
 
     # What the session calls.
 
@@ -65,7 +65,7 @@ class Trouble:
         """Let one packet leave, as faults want it."""
         if self._is_dead:
             return
-        if not (self._faults.is_set or self._outbox or self._left):
+        if not (self._faults.is_set or self._outbox or self._limits):
             self._wire.send(data)
             return
         self._queue(leaving(data, self._pick(outgoing(data, self._asked))))
@@ -87,15 +87,20 @@ class Trouble:
 
     def received(self, data: bytes) -> bytes:
         """What of the peer's bytes may be read."""
-        left = self._left
-        if left is None or left["bytes_in"] is None or self._is_dead:
+        limits = self._limits
+        if limits is None or self._is_dead:
             return data
-        data = data[: left["bytes_in"]]
-        left["bytes_in"] -= len(data)
-        if left["bytes_in"] <= 0 and not self._is_spent:
+        data = data[: limits.room("bytes_in", len(data))]
+        end = limits.spend("bytes_in", len(data))
+        if end is not None and not self._is_spent:
             # What is read now, counts: the session is still to see it.
-            self._wire.later(0, lambda: self._finish(left["end"], sent=True))
+            self._wire.later(0, lambda: self._finish(end, sent=True))
         return data
+
+    @property
+    def is_delaying(self) -> bool:
+        """Whether a delay keeps what came in: no silence of the peer's counts meanwhile."""
+        return self._inbox is not None
 
     def stops(self, packet: Packet) -> bool:
         """Whether the session must leave a packet alone: a fault has it, or keeps it for later."""
@@ -110,7 +115,7 @@ class Trouble:
         hits = self._judge(packet)
         if not hits:
             return False
-        wait_s = total_wait_s(hits)
+        wait_s = delay_s(hits)
         if wait_s:
             self._inbox = deque([(packet, hits)])
             self._wire.pause()
@@ -124,11 +129,10 @@ class Trouble:
         self._asked = incoming(packet)
         if isinstance(packet, Connect):
             self._whom = _claimed(packet, self._wire.over)
-        left = self._left
-        if left is not None and left["packets_in"] is not None:
-            left["packets_in"] -= 1
-            if left["packets_in"] <= 0:  # it is still read
-                self._spend(left["end"])
+        end = self._limits.spend("packets_in", 1) if self._limits else None
+        if end is not None:  # it is still read
+            self._is_spent = True
+            self._wire.later(0, lambda: self._finish(end, sent=True))
         return self._pick(self._asked)
 
     def _carry_out(self, packet: Packet, hits: list[Hit]) -> bool:
@@ -156,26 +160,25 @@ class Trouble:
             packet, hits = inbox.popleft()
             if not self._carry_out(packet, hits):
                 self._talk.act(packet)
+            if self._is_spent:
+                break
             if inbox and not self._is_dead:
                 packet, _ = inbox[0]
                 hits = self._judge(packet)
                 inbox[0] = packet, hits
-                if wait_s := total_wait_s(hits):
+                if wait_s := delay_s(hits):
                     self._wire.later(wait_s, self._go_on)
                     return
         self._inbox = None
         if not self._is_dead:
             self._wire.resume()
 
-    def _spend(self, end: str) -> None:
-        """Read nothing more; the end comes once the session is done with what it has."""
-        self._is_spent = True
-        self._wire.later(0, lambda: self._finish(end, sent=True))
-
     def _refuse(self, packet: Packet, args: Json) -> None:
         if isinstance(packet, Connect):
             self.send(packets.connack(args["code"]))
-            self._finish("close")
+            self._is_spent = True
+            if not self._is_dead:  # other faults may delay CONNACK, or end the connection
+                self._wire.later(0, lambda: self._talk.close("a fault wants it"))
         elif isinstance(packet, Subscribe):
             self.send(packets.suback(packet.packet_id, [0x80] * len(packet.filters)))
         elif isinstance(packet, Publish):
@@ -184,7 +187,8 @@ class Trouble:
             self._talk.push(TWIN_FILTER, twin_refusal(packet.topic, args["status"]), b"")
 
     def _limit(self, args: Json) -> None:
-        self._left = dict(args)
+        self._limits = self._limits or Limits()
+        self._limits.add(args)
         if args["seconds"] is not None:
             self._wire.later(args["seconds"], lambda: self._finish(args["end"]))
 
@@ -220,16 +224,11 @@ class Trouble:
             self._talk.resume()
 
     def _leave(self, step: Step) -> None:
-        data, end, left = step.data, step.end, self._left
-        if left is not None and data:
-            for name, spent in (("packets_out", 1), ("bytes_out", len(data))):
-                if left[name] is None:
-                    continue
-                if name == "bytes_out":
-                    data = data[: max(left[name], 0)]
-                left[name] -= spent
-                if left[name] <= 0:
-                    end = end or left["end"]
+        data, end, limits = step.data, step.end, self._limits
+        if limits is not None and data:
+            end = end or limits.spend("packets_out", 1)
+            data = data[: limits.room("bytes_out", len(data))]
+            end = end or limits.spend("bytes_out", len(data))
         if data:
             self._wire.send(data)
         if end is not None:
