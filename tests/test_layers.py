@@ -118,6 +118,8 @@ HOST = {
     "emulator.mqtt.rules": 0,
     "emulator.mqtt": 0,
     "emulator.mqtt.packets": 0,
+    "emulator.mqtt.reading": 0,
+    "emulator.mqtt.writing": 0,
     "emulator.mqtt.outbox": 0,
     "emulator.http": 0,
     "emulator.http.frames": 0,

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstlight.emulator.mqtt import packets
-from firstlight.emulator.mqtt.packets import Decoder, PacketError
+from firstlight.emulator.mqtt import packets, writing
+from firstlight.emulator.mqtt.packets import PacketError
+from firstlight.emulator.mqtt.reading import CONTROL_LIMIT, PUBLISH_LIMIT, Decoder
 from tests.emulator.peers import connect, packet, publish, subscribe, text
 
 GOOD = (
@@ -22,7 +23,7 @@ HEAD = text("MQTT") + b"\4"
 
 def read(*pieces: bytes) -> list[packets.Packet]:
     decoder = Decoder()
-    decoder.publish_limit = packets.PUBLISH_LIMIT
+    decoder.publish_limit = PUBLISH_LIMIT
     return [found for piece in pieces for found in decoder.feed(piece)]
 
 
@@ -90,7 +91,7 @@ def test_a_connect_with_a_will_and_without_a_password_is_read() -> None:
         packet(0x10, HEAD + b"\2\0\0" + text("a") + b"left over"),
         packet(0x10, HEAD + b"\2\0\0\0\1\xff"),
         packet(0x10, text("MQIsdp") + b"\3\2\0\0" + text("a")),
-        packet(0x10, b"\0" * (packets.CONTROL_LIMIT + 1)),
+        packet(0x10, b"\0" * (CONTROL_LIMIT + 1)),
         b"\x30\xff\xff\xff\x7f",
         b"\x30\x80\x80\x80\x80\1",
     ],
@@ -113,7 +114,7 @@ def test_a_publish_before_any_connect_is_not_even_collected() -> None:
 )
 def test_a_publish_is_written_as_it_is_read(packet_id: int | None, dup: bool, first: int) -> None:
     payload = b"x" * 200  # a length of two bytes
-    written = packets.publish("a/\xfc", payload, packet_id, dup)
+    written = writing.publish("a/\xfc", payload, packet_id, dup)
     assert written[0] == first
     qos = int(packet_id is not None)
     assert read(written) == [packets.Publish("a/\xfc", payload, qos, packet_id, False)]

@@ -9,12 +9,11 @@ from ..faults.faults import Whom
 from ..hub.hub import NotAdmitted
 from ..hub.line import Delivery
 from ..hub.telemetry import Foreign
-from . import packets
+from . import writing
 from .admission import admit
 from .outbox import Outbox
 from .packets import (
     Connect,
-    Decoder,
     Disconnect,
     Packet,
     PacketError,
@@ -24,6 +23,7 @@ from .packets import (
     Subscribe,
     Unsubscribe,
 )
+from .reading import PUBLISH_LIMIT, Decoder
 from .roles import Cloud, Role
 from .trouble import Trouble
 from .wire import Wire
@@ -137,7 +137,7 @@ class Session:
             self.close("it reads nothing of what is sent to it")
             return False
         if not qos:
-            self._wire.send(packets.publish(topic, payload, None))
+            self._wire.send(writing.publish(topic, payload, None))
             if delivery is not None:
                 delivery.on_ack(self._cloud.clock())
             return True
@@ -154,7 +154,7 @@ class Session:
             return False
         if delivery is not None:
             delivery.on_sent(packet_id)
-        self._wire.send(packets.publish(topic, payload, packet_id, before is not None))
+        self._wire.send(writing.publish(topic, payload, packet_id, before is not None))
         return True
 
     def has(self, topic_filter: str) -> bool:
@@ -195,7 +195,7 @@ class Session:
     def _fail(self, error: Exception) -> None:
         code = error.code if isinstance(error, PacketError) else None
         if code is not None and self._role is None:
-            self._wire.send(packets.connack(code))
+            self._wire.send(writing.connack(code))
         self.close(str(error))
 
     def _is_stopped(self, packet: Packet) -> bool:
@@ -215,7 +215,7 @@ class Session:
         elif isinstance(packet, Puback):
             self._acknowledged(packet.packet_id)
         elif isinstance(packet, Ping):
-            self._wire.send(packets.pingresp())
+            self._wire.send(writing.pingresp())
         else:
             self._manage(packet, self._role)
 
@@ -242,17 +242,17 @@ class Session:
         try:
             role = admit(self._cloud, packet, self._wire.over)
         except NotAdmitted as error:
-            self._wire.send(packets.connack(error.code))
+            self._wire.send(writing.connack(error.code))
             # Whoever confuses the fields of CONNECT may have put the token there.
             id = "?" if "sig=" in packet.client_id else packet.client_id
             who = f"client {id} refused with CONNACK {error.code}: {error}"
             raise NotAdmitted(error.code, who) from None
         self._role = role
-        self._decoder.publish_limit = packets.PUBLISH_LIMIT
+        self._decoder.publish_limit = PUBLISH_LIMIT
         silence_s = 1.5 * packet.keepalive_s or role.max_silence_s
         self.idle_limit_s = min(silence_s, role.max_silence_s)
         kept = role.begin(self)
-        self._wire.send(packets.connack(0, kept is not None and kept.is_told))
+        self._wire.send(writing.connack(0, kept is not None and kept.is_told))
         filters = kept.filters if kept else {}
         self._filters |= filters  # all of them before the first message
         for name, qos in filters.items():
@@ -266,7 +266,7 @@ class Session:
             raise Foreign("a PUBLISH with QoS 2")
         reply = role.published(packet)
         if packet.packet_id is not None:
-            self._wire.send(packets.puback(packet.packet_id))
+            self._wire.send(writing.puback(packet.packet_id))
         if reply is None:
             return
         if not self._send(reply.filter, reply.topic, reply.payload) and not self.is_closed:
@@ -282,7 +282,7 @@ class Session:
             raise Foreign(f"more than {_MAX_FILTERS} subscriptions")
         self._filters |= granted
         codes = [min(qos, 1) if name in granted else 0x80 for name, qos in packet.filters]
-        self._wire.send(packets.suback(packet.packet_id, codes))
+        self._wire.send(writing.suback(packet.packet_id, codes))
         for name, qos in granted.items():
             role.subscribed(name, qos)
 
@@ -290,4 +290,4 @@ class Session:
         for name in packet.filters:
             if self._filters.pop(name, None) is not None:
                 role.unsubscribed(name)
-        self._wire.send(packets.unsuback(packet.packet_id))
+        self._wire.send(writing.unsuback(packet.packet_id))

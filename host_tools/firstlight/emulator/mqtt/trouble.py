@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..answers import Json
 from ..faults.faults import Faults, Hit, Whom, delay_s
 from ..faults.table import WIRE
-from . import packets
+from . import writing
 from .leaving import Step, leaving
 from .limits import Limits
 from .moments import TWIN_FILTER, incoming, outgoing, twin_refusal
@@ -175,15 +175,15 @@ class Trouble:
 
     def _refuse(self, packet: Packet, args: Json) -> None:
         if isinstance(packet, Connect):
-            self.send(packets.connack(args["code"]))
+            self.send(writing.connack(args["code"]))
             self._is_spent = True
             if not self._is_dead:  # other faults may delay CONNACK, or end the connection
                 self._wire.later(0, lambda: self._talk.close("a fault wants it"))
         elif isinstance(packet, Subscribe):
-            self.send(packets.suback(packet.packet_id, [0x80] * len(packet.filters)))
+            self.send(writing.suback(packet.packet_id, [0x80] * len(packet.filters)))
         elif isinstance(packet, Publish):
             if packet.packet_id is not None:
-                self.send(packets.puback(packet.packet_id))
+                self.send(writing.puback(packet.packet_id))
             self._talk.push(TWIN_FILTER, twin_refusal(packet.topic, args["status"]), b"")
 
     def _limit(self, args: Json) -> None:
