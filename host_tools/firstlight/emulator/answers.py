@@ -97,6 +97,16 @@ def parse_json(raw: bytes) -> Any:
     return document
 
 
+def object_in(document: Json, name: str, code: int = 400000) -> Json:
+    """The object that a document has under a name, empty if absent; raise Refusal 400 if other."""
+    value = document.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refusal(400, code, f"Invalid {name}: must be an object.")
+    return value
+
+
 def _is_deep(document: Any) -> bool:
     """Whether it is too deep to be written again from wherever that will be."""
     level: list[Any] = [[document]]

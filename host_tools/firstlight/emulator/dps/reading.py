@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..answers import Json, RandomBytes, Refusal, etag
+from ..answers import Json, RandomBytes, Refusal, etag, object_in
 from ..keys import Keys, check_key, new_keys
 from . import certificates
 from .attestation import X509, Attestation, SymmetricKey, Tpm
@@ -77,15 +77,6 @@ def _invalid(name: str, why: str) -> Refusal:
     return Refusal(400, 400000, f"Invalid {name}: {why}.")
 
 
-def _object(document: Json, name: str) -> Json:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _invalid(name, "must be an object")
-    return value
-
-
 def _text(document: Json, name: str, longest: int) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= longest:
@@ -133,7 +124,7 @@ def _device_id(document: Json) -> str | None:
 def _reprovisioning(document: Json) -> Reprovisioning | None:
     if document.get("reprovisionPolicy") is None:
         return None
-    policy = _object(document, "reprovisionPolicy")
+    policy = object_in(document, "reprovisionPolicy")
     return Reprovisioning(
         _flag(policy, "updateHubAssignment", True), _flag(policy, "migrateDeviceData", True)
     )
@@ -144,7 +135,7 @@ def _kept(document: Json, policy: str, previous: Enrollment | None) -> Json:
     kept: Json = {}
     for name in ("initialTwin", "capabilities", "optionalDeviceInformation"):
         if document.get(name) is not None:
-            kept[name] = _object(document, name)
+            kept[name] = object_in(document, name)
     if "initialTwin" in kept:
         check_twin(kept["initialTwin"])
     if "capabilities" in kept:
@@ -160,13 +151,13 @@ def check_twin(twin: Any, name: str = "initialTwin") -> Json:
     """The twin's tags and desired properties, as objects; raise Refusal naming what is not."""
     if not isinstance(twin, dict):
         raise _invalid(name, "must be an object")
-    _object(twin, "tags")
-    _object(_object(twin, "properties"), "desired")
+    object_in(twin, "tags")
+    object_in(object_in(twin, "properties"), "desired")
     return twin
 
 
 def _custom(document: Json, previous: Enrollment | None) -> Json:
-    custom = _object(document, "customAllocationDefinition")
+    custom = object_in(document, "customAllocationDefinition")
     url = _text(custom, "webhookUrl", _MAX_URL)
     try:
         parts = urlsplit(url)
@@ -184,15 +175,15 @@ def _custom(document: Json, previous: Enrollment | None) -> Json:
 def _attestation(
     document: Json, kind: type[Enrollment], previous: Enrollment | None, random_bytes: RandomBytes
 ) -> Attestation:
-    given = _object(document, "attestation")
+    given = object_in(document, "attestation")
     form = _choice(given, "type", (SymmetricKey.kind, X509.kind, Tpm.kind))
     if form == X509.kind:
-        return X509(_x509(_object(given, form), previous))
+        return X509(_x509(object_in(given, form), previous))
     if form == Tpm.kind:
         if kind is not IndividualEnrollment:
             raise _invalid("attestation", "a group cannot have TPM attestation")
-        return Tpm(_tpm(_object(given, form)))
-    return SymmetricKey(_keys(_object(given, form), previous, random_bytes))
+        return Tpm(_tpm(object_in(given, form)))
+    return SymmetricKey(_keys(object_in(given, form), previous, random_bytes))
 
 
 def _keys(pair: Json, previous: Enrollment | None, random_bytes: RandomBytes) -> Keys:
@@ -224,7 +215,7 @@ def _x509(given: Json, previous: Enrollment | None) -> Json:
     forms = [name for name in _X509 if given.get(name) is not None]
     if len(forms) != 1:
         raise _invalid("x509", "must have one of " + ", ".join(_X509))
-    pair = _object(given, forms[0])
+    pair = object_in(given, forms[0])
     is_reference = forms[0] == "caReferences"
     old = previous.attestation if previous else None
     known = old.detail.get(forms[0], {}) if isinstance(old, X509) else {}
@@ -234,7 +225,7 @@ def _x509(given: Json, previous: Enrollment | None) -> Json:
             found[name] = (
                 _text(pair, name, 256)
                 if is_reference
-                else _certificate(_object(pair, name), known.get(name))
+                else _certificate(object_in(pair, name), known.get(name))
             )
     return {forms[0]: found}
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Json, RandomBytes, Refusal
+from ..answers import Json, RandomBytes, Refusal, object_in
 from ..keys import Keys, check_key, new_keys
 from .registry import Device
 
@@ -17,6 +17,7 @@ _AUTHENTICATIONS = ("sas", "selfSigned", "certificateAuthority", "none")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")  # SHA-1 or SHA-256
 _MAX_REASON = 128
 _MAX_SCOPE = 256
+_CODE = 400004  # ArgumentInvalid
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ def read_identity(document: Json, known: Device | None, random_bytes: RandomByte
 
     Keys that are absent, null or empty stay as they were, or are made, 64 bytes each.
     """
-    authentication = _object(document, "authentication")
+    authentication = object_in(document, "authentication", _CODE)
     auth = _auth(authentication, known)
     keys = known.keys if known and known.auth == "sas" else new_keys(random_bytes)
     if auth == "sas":
-        keys = _keys(_object(authentication, "symmetricKey"), keys)
+        keys = _keys(object_in(authentication, "symmetricKey", _CODE), keys)
     return Identity(
         keys=keys,
         auth=auth,
@@ -62,16 +63,7 @@ def read_identity(document: Json, known: Device | None, random_bytes: RandomByte
 
 
 def _invalid(name: str, why: str) -> Refusal:
-    return Refusal(400, 400004, f"Invalid {name}: {why}.")
-
-
-def _object(document: Json, name: str) -> Json:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _invalid(name, "must be an object")
-    return value
+    return Refusal(400, _CODE, f"Invalid {name}: {why}.")
 
 
 def _text(document: Json, name: str, longest: int) -> str | None:
@@ -84,7 +76,7 @@ def _text(document: Json, name: str, longest: int) -> str | None:
 def _auth(authentication: Json, known: Device | None) -> str:
     value = authentication.get("type")
     if value is None:
-        if any(_object(authentication, "x509Thumbprint").values()):
+        if any(object_in(authentication, "x509Thumbprint", _CODE).values()):
             return "selfSigned"
         return known.auth if known and not authentication else "sas"
     if value not in _AUTHENTICATIONS:
@@ -102,7 +94,7 @@ def _keys(pair: Json, otherwise: Keys) -> Keys:
 
 
 def _thumbprints(authentication: Json, known: Device | None) -> tuple[str | None, str | None]:
-    pair = _object(authentication, "x509Thumbprint")
+    pair = object_in(authentication, "x509Thumbprint", _CODE)
     if not pair and known is not None:
         return known.thumbprints
     return _thumbprint(pair, "primaryThumbprint"), _thumbprint(pair, "secondaryThumbprint")
@@ -131,7 +123,7 @@ def _reason(document: Json, known: Device | None) -> str | None:
 
 
 def _edge(document: Json, known: Device | None) -> bool:
-    value = _object(document, "capabilities").get("iotEdge")
+    value = object_in(document, "capabilities", _CODE).get("iotEdge")
     if value is None:
         return known.edge if known else False
     if not isinstance(value, bool):
