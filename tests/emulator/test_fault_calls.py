@@ -114,7 +114,8 @@ def test_the_command_line_sets_lists_and_clears(local: RunningAzure, folder: Pat
         "f1 1 of 1 0 left pingresp drop times=1",
         "f2 1 of 2 always pingresp duplicate count=2 after=1",
     ]
-    assert firstlight(folder, "clear", "f1").returncode == 0
+    done = firstlight(folder, "clear", "f9", "f1")
+    assert (done.returncode, "No fault 'f9'" in done.stderr) == (4, True)
     assert [fault["id"] for fault in local.faults()] == ["f2"]
     assert json.loads(firstlight(folder, "list", "--json").stdout)[0]["hits"] == 1
     assert firstlight(folder, "clear").returncode == 0

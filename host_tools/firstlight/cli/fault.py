@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import ServiceError, UsageError
 
 _folder = click.option(
     "--folder",
@@ -88,7 +88,7 @@ def show(points: bool, folder: Path, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_folder
 def clear(ids: tuple[str, ...], folder: Path) -> None:
-    """Clear the faults with these ids, or all of them.
+    """Clear the faults with these ids, or all of them; an id that is not there ends with 4.
 
     \b
     Example:
@@ -99,8 +99,16 @@ def clear(ids: tuple[str, ...], folder: Path) -> None:
     if any(not id.isalnum() for id in ids):
         raise UsageError("a fault's id is as firstlight fault list shows it: f1")
     calls = LocalCalls(folder)
+    failures = []
     for path in [f"/emulator/faults/{id}" for id in ids] or ["/emulator/faults"]:
-        calls.call("DELETE", path)
+        try:
+            calls.call("DELETE", path)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            failures.append(error)  # the others are cleared all the same
+    if failures:
+        raise failures[0]
 
 
 def _line(document: dict[str, Any]) -> str:
