@@ -8,7 +8,7 @@ import pytest
 
 from firstlight.emulator.mqtt.clockwork import Bounds, Watch
 from tests.emulator.peers import packet, publish
-from tests.emulator.test_session import EVENTS, Talk
+from tests.emulator.sessions import EVENTS, Talk
 
 PING = packet(0xC0, b"")
 

@@ -1,15 +1,11 @@
-"""A hub's service API: identities, twins, queries, statistics, and who may ask for them."""
+"""A hub's service API: identities, statistics, errors."""
 
-import json
 from typing import Any
 
 import pytest
 
-from firstlight.emulator.answers import Refusal
 from firstlight.emulator.hub import registry
-from firstlight.emulator.hub.methods import MethodCall
 from firstlight.emulator.hub.refusals import name_of
-from tests.emulator import hubs
 from tests.emulator.hubs import NOW, Book, Line
 from tests.emulator.rest_calls import HOST, KEYS, Bench, error
 
@@ -213,95 +209,6 @@ def test_devices_and_connections_are_counted() -> None:
     assert bench.ask("GET", "/statistics/service").document == {"connectedDeviceCount": 1}
 
 
-def test_a_twin_is_shown_without_keys() -> None:
-    bench = Bench()
-    identity = bench.create()
-    twin = bench.ask("GET", "/twins/dev")
-    own = {"$metadata": {"$lastUpdated": "2026-11-18T11:06:40.0000000Z"}, "$version": 1}
-    assert twin.headers["ETag"] == '"AAAAAAAAAAE="'
-    assert twin.document == {
-        "deviceId": "dev",
-        "etag": "AAAAAAAAAAE=",
-        "deviceEtag": identity["etag"],
-        "status": "enabled",
-        "statusUpdateTime": "0001-01-01T00:00:00Z",
-        "connectionState": "Disconnected",
-        "lastActivityTime": "0001-01-01T00:00:00Z",
-        "cloudToDeviceMessageCount": 0,
-        "authenticationType": "sas",
-        "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
-        "modelId": "",
-        "version": 2,
-        "tags": {},
-        "properties": {"desired": own, "reported": own},
-        "capabilities": {"iotEdge": False},
-    }
-
-
-def test_a_patched_twin_is_answered_and_its_device_is_told() -> None:
-    bench = Bench()
-    bench.create()
-    line = Line()
-    bench.hub.attach("dev", line, NOW)
-    line.subscribe(bench.hub, DESIRED)
-    patch = {"tags": {"floor": 1}, "properties": {"desired": {"a": 1, "b": None}}}
-    twin = bench.ask("PATCH", "/twins/dev", patch, if_match='"AAAAAAAAAAE="')
-    assert twin.document["tags"] == {"floor": 1}
-    assert twin.document["properties"]["desired"]["a"] == 1
-    assert twin.headers["ETag"] == '"AAAAAAAAAAI="'
-    topic = "$iothub/twin/PATCH/properties/desired/?$version=2"
-    told = {"a": 1, "b": None, "$version": 2}
-    assert [(topic, json.loads(sent)) for topic, sent in line.sent] == [(topic, told)]
-    stale = bench.ask("PATCH", "/twins/dev", patch, if_match='"AAAAAAAAAAE="')
-    assert error(stale) == (412, "PreconditionFailed")
-    assert len(line.sent) == 1
-
-
-def test_a_replaced_twin_keeps_nothing_of_the_old() -> None:
-    bench = Bench()
-    bench.create()
-    bench.ask("PATCH", "/twins/dev", {"tags": {"x": 1}, "properties": {"desired": {"a": 1}}})
-    whole = bench.ask("GET", "/twins/dev").document
-    whole["properties"]["desired"] |= {"b": 2}
-    del whole["properties"]["desired"]["a"], whole["tags"]["x"]
-    twin = bench.ask("PUT", "/twins/dev", whole, if_match='"*"').document
-    desired = {k: v for k, v in twin["properties"]["desired"].items() if k != "$metadata"}
-    assert (twin["tags"], desired) == ({}, {"b": 2, "$version": 3})
-
-
-@pytest.mark.parametrize(
-    ("patch", "status"),
-    [
-        ({"tags": []}, 400),
-        ({"properties": []}, 400),
-        ({"properties": {"desired": "x"}}, 400),
-        ({"properties": {"desired": {"a.b": 1}}}, 400),
-        ({"tags": {"a": "x" * 4000, "b": "x" * 4000, "c": "x" * 4000}}, 413),
-        (b"{", 400),
-    ],
-)
-def test_a_twin_that_cannot_be_is_refused(patch: Any, status: int) -> None:
-    bench = Bench()
-    bench.create()
-    before = bench.ask("GET", "/twins/dev").document
-    for method in ("PATCH", "PUT"):
-        assert error(bench.ask(method, "/twins/dev", patch))[0] == status
-    assert bench.ask("GET", "/twins/dev").document == before
-
-
-def test_a_page_holds_a_thousand_at_most() -> None:
-    bench = Bench()
-    for number in range(1001):
-        bench.hub.put_device(f"d{number:04}", hubs.KEYS, NOW)
-    query = {"query": "SELECT deviceId FROM devices"}
-    answer = bench.ask("POST", "/devices/query", query, x_ms_max_item_count="5000")
-    assert len(answer.document) == 1000
-    more = {"x_ms_continuation": answer.headers["x-ms-continuation"]}
-    answer = bench.ask("POST", "/devices/query", query, **more)
-    assert answer.document == [{"deviceId": "d1000"}]
-    assert len(bench.ask("GET", "/devices?top=5000").document) == 1000
-
-
 @pytest.mark.parametrize(
     ("code", "name"),
     [(404001, "DeviceNotFound"), (400999, "GenericBadRequest"), (599001, "GenericServerError")],
@@ -319,123 +226,6 @@ def test_a_device_that_goes_back_to_keys_gets_new_ones() -> None:
     answer = bench.ask("PUT", "/devices/dev", keys, if_match="*")
     pair = answer.document["authentication"]["symmetricKey"]
     assert not set(pair.values()) & {None, "", *KEYS}
-
-
-def test_a_query_is_answered_page_by_page() -> None:
-    bench = Bench()
-    for i in range(5):
-        bench.create(f"dev-{4 - i}")
-        bench.ask("PATCH", f"/twins/dev-{4 - i}", {"tags": {"n": i}})
-    text = {"query": "SELECT * FROM devices WHERE tags.n > 0"}
-    ids: list[str] = []
-    more: dict[str, str] = {}
-    for _ in range(9):
-        headers = {"x_ms_max_item_count": "2"} | more
-        answer = bench.ask("POST", "/devices/query", text, **headers)
-        assert answer.headers["x-ms-item-type"] == "Twin"
-        ids += [twin["deviceId"] for twin in answer.document]
-        if "x-ms-continuation" not in answer.headers:
-            break
-        more = {"x_ms_continuation": answer.headers["x-ms-continuation"]}
-    assert ids == ["dev-0", "dev-1", "dev-2", "dev-3"]
-
-
-def test_a_query_may_select_or_count() -> None:
-    bench = Bench()
-    for i in range(3):
-        bench.create(f"dev-{i}")
-    some = bench.ask("POST", "/devices/query", {"query": "SELECT TOP 2 deviceId FROM devices"})
-    assert some.document == [{"deviceId": "dev-0"}, {"deviceId": "dev-1"}]
-    assert some.headers["x-ms-item-type"] == "Raw"
-    count = bench.ask("POST", "/devices/query", {"query": "SELECT COUNT() AS n FROM devices"})
-    assert count.document == [{"n": 3}]
-    for body in ({"query": "DELETE"}, {"query": 1}, {}, b"x"):
-        assert error(bench.ask("POST", "/devices/query", body))[0] == 400
-    headers = {"x_ms_max_item_count": "0"}
-    assert bench.ask("POST", "/devices/query", {"query": "SELECT *"}, **headers).status == 400
-
-
-RIGHTS = [
-    ("GET", "/devices", {"iothubowner", "registryRead", "registryReadWrite"}),
-    ("GET", "/devices/dev", {"iothubowner", "registryRead", "registryReadWrite"}),
-    ("PUT", "/devices/new", {"iothubowner", "registryReadWrite"}),
-    ("DELETE", "/devices/dev", {"iothubowner", "registryReadWrite"}),
-    ("POST", "/devices", {"iothubowner", "registryReadWrite"}),
-    ("POST", "/devices/query", {"iothubowner", "registryRead", "registryReadWrite"}),
-    ("GET", "/twins/dev", {"iothubowner", "service"}),
-    ("PATCH", "/twins/dev", {"iothubowner", "service"}),
-    ("PUT", "/twins/dev", {"iothubowner", "service"}),
-    ("DELETE", "/devices/dev/commands", {"iothubowner", "service"}),
-    ("POST", "/devices/dev/messages/deviceBound", {"iothubowner", "service"}),
-    ("POST", "/messages/deviceBound", {"iothubowner", "service"}),
-    ("GET", "/messages/serviceBound/feedback", {"iothubowner", "service"}),
-    ("DELETE", "/messages/serviceBound/feedback/x", {"iothubowner", "service"}),
-    ("POST", "/messages/serviceBound/feedback/x/abandon", {"iothubowner", "service"}),
-    ("GET", "/statistics/devices", {"iothubowner", "registryRead", "registryReadWrite"}),
-    ("GET", "/statistics/service", {"iothubowner", "service"}),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "allowed"), RIGHTS)
-@pytest.mark.parametrize(
-    "policy", ["iothubowner", "service", "device", "registryRead", "registryReadWrite"]
-)
-def test_each_call_needs_its_right(method: str, path: str, allowed: set[str], policy: str) -> None:
-    bench = Bench()
-    bench.create()
-    answer = bench.ask(method, path, {}, policy=policy)
-    if policy in allowed:
-        assert answer.status in (200, 204, 400, 412)
-    else:
-        assert error(answer) == (401, "IotHubUnauthorizedAccess")
-        assert bench.hub.registry.get("dev") is not None
-
-
-def test_a_call_without_an_api_version_or_a_token_is_refused() -> None:
-    bench = Bench()
-    call = bench.call("GET", "/devices?api-version=", b"", bench.signed("iothubowner"), {})
-    assert error(bench.api.handle(call, NOW)) == (400, "InvalidProtocolVersion")
-    call = bench.call("GET", "/devices", b"", "", {})
-    assert error(bench.api.handle(call, NOW)) == (401, "IotHubUnauthorizedAccess")
-    device = bench.call("GET", "/devices", b"", bench.signed("iothubowner", "other"), {})
-    assert error(bench.api.handle(device, NOW))[0] == 401
-    ported = bench.call("GET", "/devices", b"", bench.signed("iothubowner", "MY-hub:8443"), {})
-    assert bench.api.handle(ported, NOW).status == 200
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "expected"),
-    [
-        ("GET", "/", (404, "GenericNotFound")),
-        ("GET", "/devices/a/b", (404, "GenericNotFound")),
-        ("PATCH", "/devices/a", (405, "GenericMethodNotAllowed")),
-        ("DELETE", "/twins/a", (405, "GenericMethodNotAllowed")),
-        ("GET", "/devices/a/modules", (501, "GenericNotImplemented")),
-        ("GET", "/twins/a/modules/m", (501, "GenericNotImplemented")),
-        ("PUT", "/configurations/c", (501, "GenericNotImplemented")),
-        ("POST", "/jobs/create", (501, "GenericNotImplemented")),
-    ],
-)
-def test_a_path_that_is_not_served_says_so(
-    method: str, path: str, expected: tuple[int, str]
-) -> None:
-    assert error(Bench().ask(method, path, {})) == expected
-
-
-def test_a_direct_method_is_read_after_its_right_was_checked() -> None:
-    bench = Bench()
-    body = {"methodName": "reboot", "payload": {"in_s": 5}, "responseTimeoutInSeconds": 7}
-    path = "/twins/dev/methods"
-    call = bench.call("POST", path, body, bench.signed("service"), {})
-    expected = "dev", MethodCall("reboot", b'{"in_s":5}', 7, 0)
-    assert bench.api.method_call(call, NOW) == expected
-    call = bench.call("POST", path, b"{", bench.signed("registryRead"), {})
-    with pytest.raises(Refusal, match="Unauthorized"):
-        bench.api.method_call(call, NOW)
-    module = bench.call("POST", "/twins/dev/modules/m/methods", body, bench.signed("service"), {})
-    with pytest.raises(Refusal, match="modules") as caught:
-        bench.api.method_call(module, NOW)
-    assert error(bench.api.refused(caught.value, NOW)) == (501, "GenericNotImplemented")
 
 
 def test_everything_is_found_again_in_the_journal() -> None:

@@ -1,116 +1,28 @@
 """One MQTT conversation without sockets: packet ids, acknowledgements, peers that lag behind."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstlight.emulator.events import Event
 from firstlight.emulator.hub.messages import C2D
-from firstlight.emulator.journal import Journal, Nowhere
 from firstlight.emulator.mqtt.outbox import MAX_IN_FLIGHT, Outbox
 from firstlight.emulator.mqtt.session import Session
-from firstlight.emulator.services import Services, Surroundings
-from firstlight.emulator.settings import Settings
-from tests.emulator.hubs import KEYS, NOW, id_of, packets_in, random_bytes
-from tests.emulator.memory import Paper
+from tests.emulator.hubs import KEYS, NOW, id_of
 from tests.emulator.peers import (
     connect,
     packet,
     puback,
     publish,
     subscribe,
-    text,
     token,
     unsubscribe,
 )
+from tests.emulator.sessions import EVENTS, Talk, Wire, told
 
 FILTER = "devices/dev/messages/devicebound/#"
 METHODS = "$iothub/methods/POST/#"
-EVENTS = "devices/dev/messages/events/"
-
-
-class Wire:
-    """Keeps what a session says. unread: bytes that the peer is told to have left."""
-
-    over = "mqtt"
-
-    def __init__(self) -> None:
-        self.sent = b""
-        self.unread = 0
-        self.is_closed = False
-
-    def send(self, data: bytes) -> None:
-        assert not self.is_closed
-        self.sent += data
-
-    def waiting(self) -> int:
-        return self.unread
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def end(self, how: str) -> None:
-        self.is_closed = True
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def later(self, delay_s: float, do: Callable[[], None]) -> None: ...
-
-    def take(self) -> list[tuple[int, bytes]]:
-        """The packets that were said since the last time."""
-        found, self.sent = packets_in(self.sent), b""
-        return found
-
-
-class Talk:
-    """A device's conversation with a cloud of its own; the clock is `now_at`."""
-
-    def __init__(self, journal: Journal | None = None) -> None:
-        self.now_at = NOW
-        self.log: list[Event] = []
-        around = Surroundings(
-            lambda: self.now_at, random_bytes, self.log.append, journal or Nowhere(), frozenset
-        )
-        self.services = Services(Settings(), around)
-        self.hub = self.services.hubs["localhost"]
-        self.hub.put_device("dev", KEYS, NOW)
-
-    def join(
-        self, keepalive_s: int = 60, clean: bool = True, id: str = "dev"
-    ) -> tuple[Session, Wire]:
-        """A new connection, accepted."""
-        session, wire, _ = self.rejoin(keepalive_s, clean, id)
-        return session, wire
-
-    def rejoin(
-        self, keepalive_s: int = 60, clean: bool = False, id: str = "dev"
-    ) -> tuple[Session, Wire, list[tuple[int, bytes]]]:
-        """The same, and what follows CONNACK."""
-        wire = Wire()
-        session = Session(self.services.cloud, wire, "peer")
-        password = token(f"localhost/devices/{id}", KEYS.primary_b64, int(NOW) + 999, None)
-        user = f"localhost/{id}/?api-version=2021-04-12"
-        session.feed(connect(id, user, password, keepalive_s, clean))
-        (first, _), *after = wire.take()
-        assert first == 0x20
-        return session, wire, after
-
-    def subscribed(self, topic_filter: str, qos: int = 1) -> tuple[Session, Wire]:
-        session, wire = self.join()
-        session.feed(subscribe(topic_filter, qos))
-        assert [first for first, _ in wire.take()] == [0x90]
-        return session, wire
-
-    def send(self, body: bytes = b"") -> None:
-        self.hub.send_message("dev", C2D(body), self.now_at)
-
-    def said(self, part: str) -> bool:
-        return any(part in event["what"] for event in self.log)
 
 
 def test_packet_ids_wrap_at_65535_and_pass_over_those_in_flight() -> None:
@@ -224,17 +136,6 @@ def test_each_acknowledgement_lets_one_more_message_go() -> None:
     assert [body[-1] for _, body in wire.take()] == [21]
 
 
-def test_what_a_device_unsubscribed_from_is_not_in_its_session() -> None:
-    talk = Talk()
-    session, wire = talk.join(clean=False)
-    session.feed(subscribe(FILTER) + subscribe(METHODS) + unsubscribe(FILTER))
-    assert [first for first, _ in wire.take()] == [0x90, 0x90, 0xB0]
-    session.lost()
-    talk.send(b"1")
-    assert talk.rejoin()[2] == []
-    assert talk.hub.takes_method("dev", "m")
-
-
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -253,74 +154,6 @@ def test_what_no_device_may_publish_ends_the_connection(foreign: bytes) -> None:
     assert [first for first, _ in wire.take()] == [0x32]
     session.feed(foreign)
     assert (wire.take(), session.is_closed) == ([], True)
-
-
-def test_messages_follow_suback() -> None:
-    talk = Talk()
-    session, wire = talk.subscribed(FILTER)
-    session.lost()
-    talk.send(b"1")
-    talk.now_at += 1
-    session, wire = talk.join(clean=False)
-    session.feed(subscribe(FILTER))
-    assert [first for first, _ in wire.take()] == [0x90]
-    talk.send(b"2")
-    assert [(first, body[-1:]) for first, body in wire.take()] == [(0x32, b"2")]
-
-
-def test_a_kept_session_is_told_in_connack_and_its_messages_come_right_after() -> None:
-    talk = Talk()
-    first, _ = talk.join(clean=False)
-    first.feed(subscribe(FILTER))
-    talk.send(b"1")
-    first.lost()
-    talk.send(b"2")
-    wire = Wire()
-    password = token("localhost/devices/dev", KEYS.primary_b64, int(NOW) + 999, None)
-    user = "localhost/dev/?api-version=2021-04-12"
-    session = Session(talk.services.cloud, wire, "peer")
-    session.feed(connect("dev", user, password, clean=False))
-    found = wire.take()
-    assert found[0] == (0x20, b"\1\0")
-    assert [(kind, body[-1:]) for kind, body in found[1:]] == [(0x3A, b"1"), (0x32, b"2")]
-
-
-def told(packets: list[tuple[int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """First byte, packet id and last byte of each."""
-    return [(first, id_of(body), body[-1:]) for first, body in packets]
-
-
-def test_what_is_sent_again_has_its_mark_and_its_packet_id_even_after_a_restart() -> None:
-    paper = Paper()
-    talk = Talk(paper)
-    session, wire = talk.join(clean=False)
-    session.feed(subscribe(FILTER) + subscribe(METHODS))
-    wire.take()
-    talk.hub.call_method("dev", "m", b"", lambda *_: None)
-    for body in (b"1", b"2", b"3"):
-        talk.send(body)
-    assert told(wire.take())[1:] == [(0x32, 2, b"1"), (0x32, 3, b"2"), (0x32, 4, b"3")]
-    session.feed(puback(2))
-    session.lost()
-    talk.send(b"4")
-    _, _, after = Talk(paper).rejoin()
-    assert told(after) == [(0x3A, 3, b"2"), (0x3A, 4, b"3"), (0x32, 5, b"4")]
-    _, _, after = Talk(paper).rejoin(clean=True)
-    assert after == []
-    session, wire, _ = Talk(paper).rejoin()
-    session.feed(subscribe(FILTER))
-    assert told(wire.take()[1:]) == [(0x32, 1, b"2"), (0x32, 2, b"3"), (0x32, 3, b"4")]
-
-
-def test_two_filters_of_a_kept_session_lose_neither_mark_nor_packet_id() -> None:
-    talk = Talk()
-    session, wire = talk.join(clean=False)
-    session.feed(subscribe(FILTER, 0) + subscribe("devices/+/messages/devicebound/#", 1))
-    wire.take()
-    talk.send(b"1")
-    assert told(wire.take()) == [(0x32, 1, b"1")]
-    session.lost()
-    assert told(talk.rejoin()[2]) == [(0x3A, 1, b"1")]
 
 
 @pytest.mark.parametrize("topic_filter", [FILTER, "devices/+/messages/devicebound/#"])
@@ -362,46 +195,6 @@ def test_silence_is_bounded_by_one_and_a_half_keepalives_and_by_azure(
 def test_a_connection_ends_with_its_token() -> None:
     session, _ = Talk().join()
     assert session.expires_at == int(NOW) + 999
-
-
-def with_will(talk: Talk, topic: str, qos: int = 0, retain: bool = False) -> tuple[Session, Wire]:
-    wire = Wire()
-    session = Session(talk.services.cloud, wire, "peer")
-    password = token("localhost/devices/dev", KEYS.primary_b64, int(NOW) + 999, None)
-    flags = bytes([0xC6 | qos << 3 | retain << 5])
-    head = text("MQTT") + b"\4" + flags + b"\0\x3c" + text("dev") + text(topic) + text("gone")
-    user = "localhost/dev/?api-version=2021-04-12"
-    session.feed(packet(0x10, head + text(user) + text(password)))
-    assert wire.take() == [(0x20, b"\0\0")]
-    return session, wire
-
-
-@pytest.mark.parametrize("topic", ["devices/other/messages/events/", "$iothub/twin/GET/?$rid=1"])
-def test_a_will_on_a_foreign_topic_is_dropped_and_the_log_says_why(topic: str) -> None:
-    talk = Talk()
-    session, _ = with_will(talk, topic)
-    session.lost()
-    assert talk.services.telemetry.received == 0
-    assert talk.said("will was dropped: a topic that a hub does not have")
-
-
-def test_a_will_keeps_its_properties_and_is_marked_as_a_will() -> None:
-    talk = Talk()
-    session, _ = with_will(talk, EVENTS + "k=v", qos=1, retain=True)
-    talk.join()
-    session.lost()
-    (message,) = talk.services.telemetry.select()
-    marks = {"k": "v", "mqtt-retain": "true", "iothub-MessageType": "Will"}
-    assert (message.body, message.properties) == (b"gone", marks)
-
-
-def test_a_will_of_a_device_that_was_removed_is_dropped() -> None:
-    talk = Talk()
-    _, wire = with_will(talk, EVENTS)
-    talk.hub.remove_device("dev")
-    assert wire.is_closed
-    assert talk.services.telemetry.received == 0
-    assert talk.said("will was dropped")
 
 
 TOPICS = [

@@ -57,6 +57,17 @@ def register(
         raise
 
 
+def client_of(azure: RunningAzure, result: Any, key: str) -> IoTHubDeviceClient:
+    """A client of the hub that DPS named."""
+    state = result.registration_state
+    return IoTHubDeviceClient.create_from_symmetric_key(
+        key,
+        state.assigned_hub,
+        state.device_id,
+        server_verification_cert=azure.root_pem.read_text(),
+    )
+
+
 def end(client: ProvisioningDeviceClient) -> None:
     """End a client whose registration failed: the SDK does so only after a success."""
     done = threading.Event()
@@ -71,13 +82,7 @@ def test_it_registers_with_an_individual_key_and_sends_a_message(azure: RunningA
         "assigned",
         "initialAssignment",
     )
-    state = result.registration_state
-    hub = IoTHubDeviceClient.create_from_symmetric_key(
-        key,
-        state.assigned_hub,
-        state.device_id,
-        server_verification_cert=azure.root_pem.read_text(),
-    )
+    hub = client_of(azure, result, key)
     try:
         hub.connect()
         message = Message(  # type: ignore[no-untyped-call]
@@ -164,13 +169,7 @@ def two_hubs() -> Iterator[RunningAzure]:
 
 def send_from(azure: RunningAzure, result: Any, key: str, body: str) -> None:
     """Go where DPS says, and send."""
-    state = result.registration_state
-    hub = IoTHubDeviceClient.create_from_symmetric_key(
-        key,
-        state.assigned_hub,
-        state.device_id,
-        server_verification_cert=azure.root_pem.read_text(),
-    )
+    hub = client_of(azure, result, key)
     try:
         hub.connect()
         hub.send_message(body)
