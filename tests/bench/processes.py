@@ -56,9 +56,12 @@ class Server:
         return int(lines["VmRSS"].split()[0]) * 1024
 
     def settled_cpu_s(self) -> float:
-        """cpu_s once it has nothing left to do: closing is work too."""
+        """cpu_s once it rests, for closing is work too; raise BenchError if it never does."""
+        deadline_s = time.monotonic() + _END_S
         last, now = -1.0, self.cpu_s()
         while now - last > _IDLE_S:
+            if time.monotonic() > deadline_s:
+                raise BenchError("a server does not come to rest")
             time.sleep(_QUIET_S)
             last, now = now, self.cpu_s()
         return now

@@ -97,3 +97,13 @@ def test_a_fleet_shows_no_key(tmp_path: Path) -> None:
     assert "registered" in said
     assert azure.job.group_key_b64 not in command + said
     assert json.loads(said.splitlines()[0])["what"] == "ready"
+
+
+def test_a_server_that_never_rests_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.processes._END_S", 0.2)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            with pytest.raises(BenchError, match="does not come to rest"):
+                Server(busy, Job("handshake", "127.0.0.1", 1, "")).settled_cpu_s()
+        finally:
+            busy.kill()
