@@ -14,10 +14,11 @@ import machine
 
 TYPE_CHECKING = 0
 if TYPE_CHECKING:
-    from types import ModuleType
+    from typing import Any
 
 __all__ = ("clock", "net", "ssl")  # for device.py, which imports nothing that a port may lack
 
+_spaces: list = []  # nvsstore.py's, which nobody can close: they outlive it
 _EPOCH_AT = 946684800 if clock.gmtime(0)[0] == 2000 else 0  # Unix seconds at this port's zero
 
 
@@ -28,8 +29,13 @@ def unix_time() -> int:
 
 def set_unix_time(at: int) -> None:
     """Set the clock, UTC, to Unix seconds."""
-    t = clock.gmtime(at - _EPOCH_AT)
-    machine.RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
+    civil = _loaded("dates", "dates").civil  # gmtime() ends in 2038 on some ports
+    machine.RTC().datetime(civil(at) + (0,))
+
+
+def utc() -> str:
+    """Return the time as ISO 8601 has it: 2026-11-22T10:00:00Z."""
+    return "%d-%02d-%02dT%02d:%02d:%02dZ" % clock.gmtime()[:6]
 
 
 def entropy(size: int) -> bytes:
@@ -48,19 +54,17 @@ def reset() -> None:
     machine.reset()
 
 
-def load(name: str) -> "bytes | None":
-    """Return the record that was saved under name last, or None."""
-    raw: bytes | None = _store().load(name)
-    return raw
+def __getattr__(name: str) -> "Any":
+    """Give what else a board can do, loaded for the call: to store, and what power.py has."""
+    if name in ("load", "save", "erase"):
+        store = _loaded("filestore", "nvsstore")
+        store.spaces = _spaces
+        return getattr(store, name)
+    return getattr(_loaded("picopower", "power"), name)
 
 
-def save(name: str, raw: bytes) -> None:
-    """Keep a record of at most 1024 bytes under a name of at most 15 characters."""
-    _store().save(name, raw)
-
-
-def _store() -> "ModuleType":
-    name = "filestore" if sys.platform == "rp2" else "nvsstore"
-    store = __import__(name)
+def _loaded(on_rp2: str, elsewhere: str) -> "Any":
+    name = on_rp2 if sys.platform == "rp2" else elsewhere
+    module = __import__(name)
     sys.modules.pop(name)  # it is needed seldom: its memory goes back when the caller is done
-    return store
+    return module

@@ -1,126 +1,196 @@
 """One board's life: join the network, set the clock, register if need be, serve the hub. Again.
 
 The loop and its order; what to do next is supervisor.py's to decide, and every wait belongs to
-the part that waits. Never ends but by a fault of its own, which main.py answers with a reset.
+the part that waits. Never ends but in leave.py: a bug there is answered with a reset, too.
 
-What only one phase needs is loaded for it and let go after it (wake.py, wifi.py, sntp.py,
-register.py, serve.py): registering happens once in a board's life, and its code would take the
-memory that the hub's TLS session is in want of.
+What is not needed all the time is loaded for a call and let go after it: the phases (wifi.py or
+ethernet.py, clock.py, register.py, serve.py), and what they call for. Registering happens once in
+a board's life, and its code would take the memory that the hub's TLS session is in want of.
 """
 
+import errno
 import gc
 import sys
 
 from aziot._const import const
-from aziot.backoff import delay_s
 from aziot.errors import AziotError
 from aziot.link import Link
-from aziot.sas import token
-from aziot.supervisor import DPS, Supervisor
 
 TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from aziot.session import Session
+    from outbox import Outbox
+    from watchdog import WatchedClock
+    from work import Work
 
 _TOKEN_S = const(3600)  # what the SDKs ask for (protocol.md 1.4)
+_LIMIT_MS = const(30000)  # of each of a link's waits
+_LONGEST = const(8192)  # bytes of a packet that comes
 _KEEPALIVE_S = const(240)  # what azure-sdk-for-c suggests; the most a hub heeds is 1177
-_EARLIEST_AT = const(1767225600)  # 2026-01-01: no board that runs this was made before
+_PHASE_MS = const(600000)  # within which a phase ends, or a peer answers: each wait is less
+_AWAKE_S = const(120)  # at the most, of a board that sleeps between its samples
 
 
 class Device:
-    """A board with an identity.
+    """A board with an identity; wake.py makes it.
 
-    me: of identity.check(); kept: the assignment, {} for none; context: for TLS; board:
-    firmware/board.py, or what offers the same; say(step, text) prints one line. session: the
-    telemetry's, once begun; operation_id: of a registration that was cut off.
+    me: of identity.check(); kept: the assignment, {} for none; board: firmware/board.py, or what
+    offers the same; say(step, text) prints one line; plan: supervisor.py's; keys: base64.
+
+    outbox: messages that the hub has not acknowledged; reports: reported properties that it has
+    not taken; reset: why the board started; work: app.py, falsy until it is loaded; nic: the
+    network's interface, False for one that could not be made; wish: what ends serving ("renew",
+    "reprovision", "sleep"); asked: the last wish to provision anew that was followed;
+    operation_id: of a registration, as it is kept.
+
+    phase: what is being done; error: the last one, until the hub acknowledges something again;
+    sent: messages acknowledged since the start; served: whether any was since the plan was made;
+    trusts: a TLS context, None for one to be made; on_trial: whether its roots have yet to reach
+    the hub; old_roots: above 0 if those before them have their turn (trust.py); up_s: seconds
+    since the start, deep sleep included.
     """
 
-    def __init__(
-        self,
-        me: dict,
-        kept: dict,
-        context: "Any",
-        board: "Any",
-        say: "Callable[[str, str], None]",
-    ) -> None:
-        self.me = me
-        self.kept = kept
-        self.board = board
-        self.say = say
-        self.session: Session | None = None
-        self.operation_id: str | None = None
-        keys = me["symmetric_key"]
-        self._keys = [keys[name] for name in ("primary", "secondary") if name in keys]
-        self._context = context
-        self.plan = Supervisor(bool(kept), len(self._keys))
-        self._synced = False  # whether a server told us the time, since something last failed
-        self._misses = 0  # how often in a row the network or the clock failed
-        self._at_ms = board.clock.ticks_ms()
-        self._up_s = 0.0  # seconds since the start, of a clock that never jumps
+    me: dict
+    kept: dict
+    board: "Any"
+    clock: "WatchedClock"
+    say: "Callable[[str, str], None]"
+    plan: dict
+    keys: list[str]
+    outbox: "Outbox"
+    reports: dict
+    reset: str
+    work: "Work"
+    nic: "Any"
+    wish: str | None
+    asked: str | None
+    operation_id: str | None
+    phase: str
+    error: str
+    sent: int
+    served: bool
+    trusts: "Any"
+    on_trial: bool
+    old_roots: int
+    at_ms: int
+    up_s: int
 
-    def step(self) -> float:
+    def live(self) -> None:
+        """Do one thing after the other; never return."""
+        try:
+            while True:
+                self.rest(self.step())
+                gc.collect()
+        except Exception as e:  # a bug of ours, or no memory
+            gc.collect()
+            self.call("leave", "fault", self, e)
+
+    def step(self) -> int:
         """Do the next thing, up to its end or its failure. Return the seconds to wait then."""
-        phase = "wifi"
+        event = "offline"
+        if self.kept and not self.work:  # from now on the board measures, connected or not
+            self.call("hire", "run", self)
+        if self.trusts is None:
+            self.call("trust", "equip", self)
         try:
-            self._run(phase)
-            phase = "sntp"
-            if not self._synced:
-                self._sync(phase)
-            self._misses = 0
-            phase = "register" if self.plan.step == DPS else "serve"
-            self._run(phase)
-            return 0
+            self._run("ethernet" if self.me["ethernet"] else "wifi")
+            if self.plan["sync"]:
+                event = "timeless"
+                self.decide("clock", self._run("clock"))
+                if self.plan["wait_s"]:  # for a refusal that only now counts
+                    return int(self.plan["wait_s"])
+            event = "failed"
+            outcome = self._run("register" if self.plan["step"] else "serve")
+            self.decide("renew" if outcome == "sleep" else outcome, None)
+            if outcome == "sleep":
+                self.call("leave", "sleep", self, self.work.measured())
         except (OSError, AziotError) as e:
-            self._synced = False  # a wrong clock looks like a wrong key, or a wrong certificate
-            wait_s = self._after(e, phase)
-            told = e if isinstance(e, AziotError) else "OSError %s" % e
-            self.say(phase, "failed: %s; next in %d s" % (told, wait_s))
-            return wait_s
+            self.call("trouble", "take", self, event, e)
+        except MemoryError:  # one thing was too large: the next connection may do without it
+            gc.collect()
+            self.call("trouble", "take", self, event, OSError(errno.ENOMEM))
+        return int(self.plan["wait_s"])
 
-    def _sync(self, phase: str) -> None:
-        """Ask for the time; without an answer go on with a clock that is plausible."""
-        try:
-            self._run(phase)
-            self._synced = True
-        except (OSError, AziotError) as e:
-            if self.board.unix_time() < _EARLIEST_AT:
-                raise
-            self.say(phase, "no answer (%s); the clock is plausible" % e)
-
-    def _after(self, error: Exception, phase: str) -> float:
-        """Return how long to wait: on the way to Azure it is ours to say, beyond it the plan's."""
-        now_ms = self.board.clock.ticks_ms()
-        self._up_s += self.board.clock.ticks_diff(now_ms, self._at_ms) / 1000
-        self._at_ms = now_ms
-        if phase in ("wifi", "sntp"):
-            self._misses += 1
-            return delay_s(self._misses - 1, self.board.jitter())
-        return self.plan.failed(error, self._up_s, self.board.jitter())
+    def rest(self, wait_s: int) -> None:
+        """Let the time pass, and measure meanwhile; or leave this life, if it is time to."""
+        if self.plan["reset"]:
+            self.call("leave", "reset", self)
+        if self.work and self.work.sleeps and self.up_s > _AWAKE_S:
+            self.call("leave", "sleep", self, max(wait_s * 1000, self.work.measured()))
+        left_ms = wait_s * 1000
+        self.clock.promise(left_ms + _PHASE_MS)
+        until_ms = self.clock.ticks_add(self.clock.ticks_ms(), left_ms)
+        while left_ms > 0:
+            self.clock.sleep_ms(min(left_ms, self.work.measured()) if self.work else left_ms)
+            left_ms = self.clock.ticks_diff(until_ms, self.clock.ticks_ms())
 
     def connect(self, host: str, name: str, user: str, resource: str, policy: str = "") -> Link:
         """Return a link to host, connected with a fresh token for resource."""
-        board = self.board
-        expires_at = board.unix_time() + _TOKEN_S
-        link = Link(board.net, board.clock, self._context, host, self.me["port"])
-        password = token(resource, self._keys[self.plan.key], expires_at, policy)
+        expires_at = self.board.unix_time() + _TOKEN_S
+        gc.collect()
+        longest = min(_LONGEST, gc.mem_free() // 3)  # what is longer is passed over
+        link = Link(
+            self.board.net, self.clock, self.trusts, host, self.me["port"], _LIMIT_MS, longest
+        )
+        key = self.keys[self.plan["key"]]
+        password = self.call("aziot.sas", "token", resource, key, expires_at, policy)
         link.connect(name, user, password, _KEEPALIVE_S)
         return link
 
-    def _run(self, phase: str) -> None:
+    def progress(self) -> None:
+        """Let the watchdog know that something has come of it: a peer answered."""
+        self.clock.promise(_PHASE_MS)
+
+    def report(self, name: str, value: "Any") -> None:
+        """Have a reported property of the component `firstlight` set."""
+        self.reports["firstlight"] = (self.reports.get("firstlight") or {}) | {name: value}
+
+    def tell(self) -> None:
+        """Print the status line, which is not worth a reset where there is no memory for it."""
         try:
-            __import__(phase).run(self)
+            self.call("status", "tell", self)
+        except MemoryError:
+            pass
+
+    def turn(self) -> None:
+        """Keep count of the time: the clock's ticks wrap after six days."""
+        passed_ms = self.clock.ticks_diff(self.clock.ticks_ms(), self.at_ms)
+        self.up_s += passed_ms // 1000
+        self.at_ms = self.clock.ticks_add(self.at_ms, passed_ms // 1000 * 1000)
+
+    def call(self, module: str, name: str, *args: "Any") -> "Any":
+        """Call a function of a module that is needed seldom."""
+        try:
+            __import__(module)
+            return getattr(sys.modules[module], name)(*args)
         finally:
-            let_go(phase)
+            let_go(module, "aziot.record", "aziot.backoff")
+
+    def decide(self, event: str, what: "Any") -> None:
+        """Have the supervisor make a new plan of what happened."""
+        self.turn()
+        jitter = self.board.jitter()
+        for happened in (["alive"] if self.served else []) + [event]:
+            self.plan = self.call(
+                "aziot.supervisor", "after", self.plan, happened, what, self.up_s, jitter
+            )
+        self.served = False
+
+    def _run(self, phase: str) -> "Any":
+        self.progress()
+        self.phase = phase
+        self.call("notes", "note", self.board, phase)
+        self.tell()
+        return self.call(phase, "run", self)
 
 
 def let_go(*names: str) -> None:
     """Give back the memory of modules that are not needed again soon."""
     for name in names:
-        sys.modules.pop(name, None)
-        package, _, leaf = name.rpartition(".")
-        if package:
-            delattr(sys.modules[package], leaf)
+        if sys.modules.pop(name, None):
+            package, _, leaf = name.rpartition(".")
+            if package:
+                delattr(sys.modules[package], leaf)
     gc.collect()

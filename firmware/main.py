@@ -1,7 +1,7 @@
 """What a board runs when it wakes: the parts put together, and nothing else.
 
-A board without an identity stops here, at its REPL, for `firstlight inject`. A fault that nothing
-else caught ends in a reset: never in a dead board.
+A board without an identity stops here, at its REPL, for `firstlight inject`; so does one that is
+interrupted. A fault that nothing else caught ends in a reset: never in a dead board.
 """
 
 import gc
@@ -12,40 +12,31 @@ gc.threshold(1024)  # what follows loads dense: a TLS session wants its memory i
 
 import board  # noqa: E402
 from aziot.errors import IdentityError  # noqa: E402
-from device import Device, let_go  # noqa: E402
+from device import let_go  # noqa: E402
 
+_AT_WORK_MS = 3600000
 _last_ms = time.ticks_ms()
 
 
-def say(step: str, text: str) -> None:
-    """Print one line: the milliseconds since the last one, which step, what happened."""
+def say(step: str, text: object) -> None:
+    """Print a line: the milliseconds since the last one, which step, what happened; or text."""
     global _last_ms
     now_ms = time.ticks_ms()
-    print("%8d ms  %-6s %s" % (time.ticks_diff(now_ms, _last_ms), step, text))
+    print("%8d ms  %-6s %s" % (time.ticks_diff(now_ms, _last_ms), step, text) if step else text)
     _last_ms = now_ms
 
 
-def live() -> None:
-    """Live this board's life; return only if it has no identity."""
-    try:
-        parts = __import__("wake").run(board)
-    except IdentityError as e:
-        say("id", "no identity (%s); give it one: firstlight inject" % e)
-        return
-    let_go("wake")
-    say("id", parts[0]["registration_id"])
-    device = Device(parts[0], parts[1], parts[2], board, say)
-    while True:
-        wait_s = device.step()
-        gc.collect()
-        time.sleep_ms(int(wait_s * 1000))
-
-
 try:
-    live()
+    device = __import__("wake").run(board, time, say)
+    let_go("wake")
+    device.live()
+except IdentityError as e:
+    say("id", "no identity (%s); give it one: firstlight inject" % e)
+except KeyboardInterrupt:
+    board.watchdog(_AT_WORK_MS)  # somebody sits at the REPL
+    raise
 except Exception as e:
     sys.print_exception(e)
-    wait_s = int(30 * (1 + board.jitter()))
-    say("fault", "this is a bug; reset in %d s" % wait_s)
-    time.sleep(wait_s)
+    say("fault", "this is a bug; reset in 30 s")
+    time.sleep(30)
     board.reset()

@@ -1,9 +1,10 @@
 """The phase that finds the hub: registers at DPS and keeps the assignment. Loaded for that alone.
 
-Never forgets the hub that was kept before it has another.
+Never forgets the hub that was kept before it has another. An operation that a reset interrupts is
+taken up again: its id is kept as soon as DPS has given it.
 """
 
-from aziot import dps
+from aziot import dps, record
 from aziot._const import const
 from aziot.provision import provision
 from device import let_go
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from device import Device
 
 _LIMIT_MS = const(300000)  # protocol.md 3.2
+_OPERATION = const("operation")
 
 
-def run(device: "Device") -> None:
+def run(device: "Device") -> str:
     """Register, and leave the assignment in device.kept and in the board's store."""
     me, board = device.me, device.board
     name = me["registration_id"]
@@ -27,20 +29,36 @@ def run(device: "Device") -> None:
         dps.resource(me["id_scope"], name),
         dps.POLICY,
     )
+    kept = record.unpack(board.load(_OPERATION)) or {}
+    device.operation_id = kept.get("id") if kept.get("whose") == me["whose"] else None
     registration = dps.Registration(name, me["payload"], device.operation_id)
-    try:
-        found = provision(link, registration, board.clock, _LIMIT_MS, board.jitter(), device.say)
-    finally:
-        device.operation_id = registration.operation_id
-        let_go("aziot.provision", "aziot.dps")
-    from aziot import record  # only now: dps.py's memory is free again
 
-    device.operation_id = None
-    device.kept = {"whose": me["whose"], "hub": found[0], "device_id": found[1]}
-    device.plan.assigned()
-    device.say("dps", "assigned to %s as %s" % (found[0], found[1]))
+    def told(step: str, text: str) -> None:
+        device.progress()
+        device.say(step, text)
+        _keep(device, registration.operation_id)
+
     try:
-        board.save("assignment", record.pack(device.kept))
+        found = provision(link, registration, device.clock, _LIMIT_MS, board.jitter(), told)
+        device.kept = {"whose": me["whose"], "hub": found[0], "device_id": found[1]}
+        device.kept["reprovision"] = device.asked
+        device.say("dps", "assigned to %s as %s" % found[:2])
+        _save(device, "assignment", device.kept)
+    finally:
+        _keep(device, registration.operation_id)
+        let_go("aziot.provision", "aziot.dps", "aziot.record")
+    return "assigned"
+
+
+def _keep(device: "Device", operation_id: str | None) -> None:
+    """Keep the id of an operation that goes on, forget that of one that has ended."""
+    if operation_id != device.operation_id:
+        device.operation_id = operation_id
+        _save(device, _OPERATION, {"whose": device.me["whose"], "id": operation_id})
+
+
+def _save(device: "Device", name: str, value: dict) -> None:
+    try:
+        device.board.save(name, record.pack(value))
     except OSError as e:  # a worn or full flash: the next boot asks DPS again, this one goes on
-        device.say("dps", "the assignment is not kept: %s" % e)
-    let_go("aziot.record")
+        device.say("dps", "the %s is not kept: %s" % (name, e))

@@ -1,6 +1,6 @@
-"""What is read once when a board wakes: its identity, its trust roots, the hub that it knows.
+"""What is read once when a board wakes: its identity, and the hub that it knows.
 
-Loaded for that, and let go. Never changes any of it.
+Loaded for that, and let go. Never changes either.
 """
 
 import errno
@@ -8,45 +8,68 @@ import os
 
 from aziot import identity, record
 from aziot.errors import IdentityError
-from device import let_go
+from device import Device, let_go
+from watchdog import WatchedClock
 
 TYPE_CHECKING = 0
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+_BITE_MS = 60000  # the watchdog's; RP2 boards: see picopower.py
 
-def run(board: "Any") -> tuple:
-    """Return (me, kept, context), as Device takes them.
+
+def run(board: "Any", time: "Any", say: "Callable[[str, object], None]") -> Device:
+    """Return the device that this board is, watched from now on. time: MicroPython's module.
 
     Raises IdentityError if there is no identity that can be used, and OSError for a flash that
     does not read: the one waits for an injection, the other for a reset.
     """
+    device = Device()
+    device.me = me = _identity()
+    device.board = board
+    device.clock = clock = WatchedClock(time, board.watchdog(_BITE_MS))
+    device.say = say
+    keys = me.pop("symmetric_key")
+    device.keys = [keys[name] for name in ("primary", "secondary") if name in keys]
+    # A hub is remembered for one identity: a board that is injected anew asks DPS anew.
+    me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
+    kept = record.unpack(board.load("assignment")) or {}
+    device.kept = kept if kept.get("whose") == me["whose"] else {}
+    slept = record.unpack(board.load("plan"))  # what leave.py left, for one boot
+    if slept:
+        board.erase("plan")
+    let_go("aziot.identity", "aziot.record")
+    device.plan = device.call("aziot.supervisor", "begin", bool(device.kept), len(device.keys))
+    device.up_s = 0
+    if slept:  # a deep sleep is no new beginning
+        device.plan, device.up_s = slept["plan"], slept["up_s"]
+    story = device.call("notes", "story", board)
+    device.reset = story["reset"]
+    device.reports = {"firstlight": story}
+    device.at_ms = clock.ticks_ms()
+    none: Any = None
+    device.work = device.nic = device.wish = device.operation_id = device.trusts = none
+    device.asked = device.kept.get("reprovision")
+    device.phase = device.error = ""
+    device.sent = 0
+    device.served = device.on_trial = False
+    device.old_roots = 0
+    if me["led"] is not None:
+        clock.show = __import__("led").shower(device, board.light(me["led"]))
+    say("id", me["registration_id"])
+    return device
+
+
+def _identity() -> dict:
     try:
-        me = identity.load(read_file("/identity.json", 8192))
+        return identity.load(read_file("/identity.json", 8192))
     except MemoryError:  # JSON of brackets alone, say
         raise IdentityError("identity does not fit into memory")
     except OSError as e:
         if e.errno not in (errno.ENOENT, errno.EINVAL):
             raise
         raise IdentityError("identity.json: %s" % e)
-    # A hub is remembered for one identity: a board that is injected anew asks DPS anew.
-    me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
-    kept = record.unpack(board.load("assignment")) or {}
-    let_go("aziot.identity", "aziot.record")
-    return me, kept if kept.get("whose") == me["whose"] else {}, context(board.ssl, "/roots/")
-
-
-def context(ssl: "Any", folder: str) -> "Any":
-    """Return a TLS client context that trusts the DER roots in folder, and nothing else.
-
-    ssl: the module; folder: its name ends in a slash.
-    """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.verify_mode = ssl.CERT_REQUIRED  # MicroPython's default is none (protocol.md 8)
-    for name in os.listdir(folder):
-        if name.endswith(".der"):
-            made.load_verify_locations(cadata=read_file(folder + name, 4096))  # each adds one
-    return made
 
 
 def read_file(path: str, longest: int) -> bytes:

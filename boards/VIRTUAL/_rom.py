@@ -4,6 +4,7 @@ Never lets board code see the PC's files. The order matters: nothing that board 
 before the PC's folder is unmounted.
 """
 
+import gc
 import io
 import sys
 
@@ -18,6 +19,9 @@ _STAND_INS = (
     ("esp32", "esp32"),
     ("_vfs", "vfs"),
 )
+_FAST = (("_fast", "select"), ("_names", "socket"))  # and time, which takes it from there
+_OVERHEAD = 1536  # bytes of a heap: its tables
+_NEW_TABLE = 4096  # bytes, at the least, that a table of names takes
 _REPL_STARTS = "\x1b_firstlight:repl\x1b\\"  # the bridge takes it out of what the port shows
 
 
@@ -31,6 +35,7 @@ def start(settings: str, scope: dict) -> None:
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
     _mount_flash()
+    _fill_heap()
     _wires.tell("up")
     try:
         if not _run("boot.py", scope) and run_main:
@@ -41,12 +46,18 @@ def start(settings: str, scope: dict) -> None:
 
 
 def _load_stand_ins():
-    for file, name in _STAND_INS:
+    settings = _wires.settings
+    chosen = _STAND_INS
+    if settings.get("speed", 1) > 1:
+        chosen = _FAST + chosen
+    if chosen is not _STAND_INS or settings.get("tls_in_heap"):
+        chosen += (("_tls", "ssl"),)
+    for file, name in chosen:
         sys.modules.pop(name, None)
         module = __import__(file)
         sys.modules[name] = module
         sys.modules["u" + name] = module
-    for name in ("_rom", "_wires", "_vfs", "u_vfs"):
+    for name in ("_rom", "_wires", "_vfs", "u_vfs", "_fast", "_names", "_tls"):
         sys.modules.pop(name, None)
 
 
@@ -61,6 +72,36 @@ def _mount_flash():
         vfs.VfsLfs2.mkfs(device, progsize=32, readsize=32, lookahead=32)
         flash = vfs.VfsLfs2(device, progsize=32, readsize=32, lookahead=32)
     vfs.mount(flash, "/")
+
+
+def _fill_heap():
+    """Leave board code the heap that was asked for, in one piece, as a board's is at power-on.
+
+    The stand-ins and their names lie in what is beside it. MicroPython's tables of names double:
+    the next one is made here already, for its size is that of the stand-ins' names.
+    """
+    gc.collect()
+    grown = count = 0
+    while grown < _NEW_TABLE and count < 2000:
+        used = gc.mem_alloc()
+        setattr(_Names, f"name {count}", None)
+        grown = gc.mem_alloc() - used
+        delattr(_Names, f"name {count}")
+        count += 1
+    gc.collect()
+    piece = bytearray(_wires.settings["heap_bytes"] - _OVERHEAD)
+    size = gc.mem_free()
+    while size >= 16:
+        try:
+            _wires.ballast = (_wires.ballast, bytearray(size))
+        except MemoryError:
+            size //= 2
+    del piece
+    gc.collect()
+
+
+class _Names:
+    pass
 
 
 def _run(name, scope):

@@ -1,7 +1,7 @@
 """machine as on an ESP32, beside what the unix port has of its own.
 
-Never ends the interpreter itself: resets, the watchdog and the clock are the bridge's to keep.
-Constants: ports/esp32/modmachine.c.
+Never ends the interpreter itself: resets, sleep, the watchdog, the clock and its memory are the
+bridge's to keep. Constants: ports/esp32/modmachine.c.
 """
 
 # ruff: noqa: ARG001, ARG002  the arguments are upstream's
@@ -36,25 +36,53 @@ def freq(hz=None) -> int:
     return 240000000
 
 
+def deepsleep(ms=0) -> None:
+    """Sleep without memory, and start anew after ms; without it only a power cut wakes."""
+    _wires.halt(f"sleep {_real(ms)}" if ms else "sleep")
+
+
+def _real(ms):
+    """The PC's milliseconds for the board's, which may be faster (virtual.json: speed)."""
+    return max(1, int(ms / _wires.settings.get("speed", 1)))
+
+
 class WDT:
-    """A watchdog that cannot be stopped; the bridge holds the timer, so a hung board is reset."""
+    """A watchdog that cannot be stopped, but given another timeout, as ports/esp32/machine_wdt.c
+    lets; the bridge holds the timer, so a hung board is reset.
+    """
 
     def __init__(self, id=0, timeout=5000):
         if id != 0:
             raise ValueError(f"WDT({id}) doesn't exist")
         if timeout <= 0:
             raise ValueError("WDT timeout too short")
-        _wires.tell(f"watchdog {int(timeout)}")
+        _wires.tell(f"watchdog {_real(timeout)}")
 
     def feed(self) -> None:
         _wires.tell("feed")
 
 
 class RTC:
-    """The real-time clock: runs through every reset, forgets when the power is cut."""
+    """The real-time clock and its memory: both last through every reset, and forget at a power cut
+    (ports/esp32/machine_rtc.c).
+    """
 
     def __init__(self, id=0):
         pass
+
+    def memory(self, data=None):
+        try:
+            if data is None:
+                with _wires.open_file("rtc.bin", "rb") as file:
+                    return file.read()
+        except OSError:  # the bridge takes it away when the power is switched on
+            return b""
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        with _wires.open_file("rtc.bin.new", "wb") as file:
+            file.write(data)
+        _wires.replace_file("rtc.bin.new", "rtc.bin")
+        return None
 
     def datetime(self, moment=None):
         """(year, month, day, weekday, hour, minute, second, microsecond), UTC."""
@@ -71,30 +99,46 @@ class RTC:
 
 
 class Pin:
-    """A pin that remembers what was written to it."""
+    """A pin that remembers what was written to it; the bridge keeps each change (pins.log)."""
 
     IN = 1
     OUT = 3
     PULL_UP = 2
     PULL_DOWN = 1
 
-    def __init__(self, id, mode=None, pull=None, value=0):
-        self._value = value
+    def __init__(self, id, mode=None, pull=None, value=None):
+        if not isinstance(id, int):
+            raise ValueError("invalid pin")
+        self._id = id
+        self._value = 0
+        self.init(mode, pull, value)
 
     def init(self, mode=None, pull=None, value=None):
         if value is not None:
-            self._value = value
+            self.value(value)
 
     def value(self, level=None):
         if level is None:
             return self._value
-        self._value = 1 if level else 0
+        level = 1 if level else 0
+        if level != self._value:
+            self._value = level
+            _wires.tell(f"pin {self._id} {level}")
         return None
 
     __call__ = value
 
     def on(self) -> None:
-        self._value = 1
+        self.value(1)
 
     def off(self) -> None:
-        self._value = 0
+        self.value(0)
+
+
+class SPI:
+    """A bus with nothing on it: remembers how it was made."""
+
+    def __init__(self, id, baudrate=1000000, **how):
+        self.id = id
+        self.baudrate = baudrate
+        self.how = how

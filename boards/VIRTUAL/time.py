@@ -8,6 +8,18 @@ from utime import *  # noqa: F403
 from utime import gmtime as _gmtime
 from utime import time_ns as _host_time_ns
 
+if _wires.settings.get("speed", 1) > 1:
+    from _fast import (  # noqa: F401
+        sleep,
+        sleep_ms,
+        sleep_us,
+        ticks_add,
+        ticks_cpu,
+        ticks_diff,
+        ticks_ms,
+        ticks_us,
+    )
+
 
 def time_ns() -> int:
     return _host_time_ns() + _wires.clock[0]

@@ -4,7 +4,7 @@ A pure function. The caller passes the randomness; nothing here reads a clock or
 """
 
 
-def delay_s(attempt: int, jitter: float, floor_s: int = 5, cap_s: int = 300) -> float:
+def delay_s(attempt: int, jitter: float, floor_s: int = 10, cap_s: int = 300) -> float:
     """Return the seconds to wait after try number attempt (from 0) has failed.
 
     jitter is the caller's random number, 0 <= jitter < 1: the wait lies between half of and the

@@ -20,8 +20,8 @@ from ._const import const
 from .errors import ProtocolError, ServiceError
 from .sas import quote
 
-TYPE_CHECKING = const(0)
-if TYPE_CHECKING:
+_TYPING = const(0)
+if _TYPING:
     from typing import Any
 
 API_VERSION = "2019-03-31"

@@ -5,9 +5,16 @@ be secret: it names the field. The document, as JSON (`?` marks what may be abse
 
     {"version": 1, "id_scope": "0ne00111111", "registration_id": "esp32-a1b2c3",
      "symmetric_key": {"primary": "<base64>", "secondary"?: "<base64>"},
-     "endpoint"?: "global.azure-devices-provisioning.net", "port"?: 8883,
-     "wifi"?: [{"ssid": "...", "password"?: "..."}, ...],
-     "ntp"?: "pool.ntp.org" or "host:port", "payload"?: {...}, "model_id"?: "dtmi:..."}
+     "endpoint"?: "global.azure-devices-provisioning.net", "port"?: 8883, "https_port"?: 443,
+     "wifi"?: [{"ssid": "...", "password"?: "...", "ifconfig"?: [...]}, ...],
+     "ethernet"?: {"spi": 1, "sck": 12, "mosi": 11, "miso": 13, "cs": 10, "int"?: 4, "reset"?: 9,
+                   "ifconfig"?: ["10.0.0.17", "255.255.255.0", "10.0.0.1", "10.0.0.1"]},
+     "ntp"?: "pool.ntp.org" or "host:port" or a list of them, "led"?: 2 or "LED",
+     "roots_key"?: "<base64>", "payload"?: {...}, "model_id"?: "dtmi:..."}
+
+ethernet: a W5500's SPI bus and pins; ifconfig: address, mask, gateway and DNS, instead of DHCP's;
+led: the pin of a status LED, ~N (so -3 for 2) if a low level lights it;
+roots_key: the modulus of the RSA key that signs new trust roots (trust.py).
 """
 
 import json
@@ -17,21 +24,21 @@ from ._const import const
 from .errors import IdentityError
 
 _MAX_BYTES = const(8192)
-# Alphabets are bytes: MicroPython keeps every one-character str that it meets, for good.
-_ID = const(b"abcdefghijklmnopqrstuvwxyz0123456789-._:")
-_SCOPE = const(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_BASE64 = const(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/")
-_HOST = const(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
-
+_HOST_MARKS = const(b"-.")
 _REQUIRED = ("version", "id_scope", "registration_id", "symmetric_key")
 _DEFAULTS = {
     "endpoint": "global.azure-devices-provisioning.net",
     "port": 8883,
+    "https_port": 443,
     "wifi": [],
-    "ntp": "pool.ntp.org",
+    "ethernet": None,
+    "ntp": ["pool.ntp.org", "time.windows.com"],
+    "led": None,
+    "roots_key": None,
     "payload": None,
     "model_id": None,
 }
+_PINS = ("spi", "sck", "mosi", "miso", "cs")
 
 
 def check_registration_id(text: str) -> str:
@@ -41,9 +48,12 @@ def check_registration_id(text: str) -> str:
     refused, because the key is derived from the exact bytes while DPS ignores case
     (azure/iot-dps/concepts-service#registration-id, protocol.md 4 and 7).
     """
-    _text(text, "registration_id", 128, _ID)
-    if text[:1] in "-._:" or text[-1:] in "._:":
-        _fail("registration_id", "must begin with a-z or 0-9 and not end with . _ or :")
+    _text(text, "registration_id", 128, b"-._:")
+    if text != text.lower() or text[:1] in "-._:" or text[-1:] in "._:":
+        _fail(
+            "registration_id",
+            "must begin with a-z or 0-9, not end with . _ or :, be in lower case",
+        )
     return text
 
 
@@ -53,13 +63,7 @@ def check_key(text: str, field: str) -> str:
     field names it in the error; the key itself is never repeated
     (azure/iot-dps/concepts-symmetric-key-attestation).
     """
-    text = text if isinstance(text, str) else "?"
-    body = text.rstrip("=").encode()
-    if len(text) % 4 or len(text) - len(body) > 2 or any(b not in _BASE64 for b in body):
-        _fail(field, "is not base64 (cut short, perhaps?)")
-    if not 16 <= len(a2b_base64(text)) <= 64:
-        _fail(field, "must be of 16 to 64 bytes, as DPS requires")
-    return text
+    return _base64(text, field, 16, 64)
 
 
 def check(value: object) -> dict:
@@ -68,19 +72,15 @@ def check(value: object) -> dict:
     if document["version"] != 1 or document["version"] is True:
         _fail("version", "is not 1, the one that is known here")
     whole = _DEFAULTS | document
-    _text(whole["id_scope"], "id_scope", 32, _SCOPE)
+    _text(whole["id_scope"], "id_scope", 32, b"")
     check_registration_id(whole["registration_id"])
     keys = _object(whole["symmetric_key"], "symmetric_key", ("primary",), ("secondary",))
     for name in keys:
         check_key(keys[name], "symmetric_key." + name)
-    _address(whole["endpoint"], whole["port"], "endpoint")
-    _ntp(whole["ntp"])
-    if not isinstance(whole["wifi"], list) or len(whole["wifi"]) > 8:
-        _fail("wifi", "must be a list of at most 8 networks")
-    for network in whole["wifi"]:
-        _object(network, "wifi network", ("ssid",), ("password",))
-        _text(network["ssid"], "wifi ssid", 32)
-        _text(network.get("password") or "-", "wifi password", 64)
+    _hosts(whole)
+    _wired(whole)
+    if whole["roots_key"] is not None:
+        _base64(whole["roots_key"], "roots_key", 256, 512)
     if not isinstance(whole["payload"] or {}, dict):
         _fail("payload", "must be a JSON object")
     _text(whole["model_id"] or "-", "model_id", 256)
@@ -94,15 +94,6 @@ def load(raw: bytes) -> dict:
     except ValueError:  # UnicodeError is one
         document = None
     return check(document)
-
-
-def dump(document: dict) -> bytes:
-    """Check the document and return the bytes that load() takes."""
-    check(document)
-    raw = json.dumps(document).encode()
-    if len(raw) > _MAX_BYTES:
-        _fail("identity", "is longer than %d bytes" % _MAX_BYTES)
-    return raw
 
 
 def _fail(field: str, why: str) -> None:
@@ -121,21 +112,79 @@ def _object(value: object, field: str, required: tuple, optional: tuple) -> dict
     return value
 
 
-def _text(value: str, field: str, longest: int, alphabet: bytes = b"") -> None:
+def _text(value: str, field: str, longest: int, marks: bytes | None = None) -> None:
+    """Check a text of 1 to longest bytes: no control characters; or letters, digits and marks."""
     if not isinstance(value, str) or not 1 <= len(value.encode()) <= longest:
         _fail(field, "must be text of 1 to %d bytes" % longest)
     for b in value.encode():
-        if b < 32 or (alphabet and b not in alphabet):
+        if b < 32 or (marks is not None and b not in marks and not _alphanumeric(b)):
             _fail(field, "has a character that is not allowed: %r" % chr(b))
 
 
-def _address(host: str, port: int, field: str) -> None:
-    _text(host, field, 253, _HOST)
-    if not isinstance(port, int) or not 1 <= port <= 65535:
-        _fail(field, "must have a port from 1 to 65535")
+def _alphanumeric(b: int) -> bool:
+    return 48 <= b <= 57 or 97 <= b | 32 <= 122
+
+
+def _base64(text: str, field: str, least: int, most: int) -> str:
+    text = text if isinstance(text, str) else "?"
+    body = text.rstrip("=").encode()
+    odd = any(b not in b"+/" and not _alphanumeric(b) for b in body)
+    if odd or len(text) % 4 or len(text) - len(body) > 2:
+        _fail(field, "is not base64 (cut short, perhaps?)")
+    if not least <= len(a2b_base64(text)) <= most:
+        _fail(field, "must be of %d to %d bytes" % (least, most))
+    return text
+
+
+def _hosts(whole: dict) -> None:
+    _text(whole["endpoint"], "endpoint", 253, _HOST_MARKS)
+    for name in ("port", "https_port"):
+        _number(whole[name], name, 1, 65535)
+    whole["ntp"] = [whole["ntp"]] if isinstance(whole["ntp"], str) else whole["ntp"]
+    for host in _list(whole["ntp"], "ntp", 1, 4):
+        _ntp(host)
+
+
+def _wired(whole: dict) -> None:
+    """Check how this unit reaches a network, and its LED."""
+    led = whole["led"]
+    if led is not None:
+        _text("%d" % led if type(led) is int else led, "led", 8, b"-")
+    for network in _list(whole["wifi"], "wifi", 0, 8):
+        _object(network, "wifi network", ("ssid",), ("password", "ifconfig"))
+        _text(network["ssid"], "wifi ssid", 32)
+        _text(network.get("password") or "-", "wifi password", 64)
+        _ifconfig(network)
+    if whole["ethernet"] is not None:
+        pins = _object(whole["ethernet"], "ethernet", _PINS, ("int", "reset", "ifconfig"))
+        for name in pins:
+            if name != "ifconfig":
+                _number(pins[name], "ethernet " + name, 0, 99)
+        _ifconfig(pins)
+
+
+def _list(value: list, field: str, least: int, most: int) -> list:
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        _fail(field, "must be a list of %d to %d" % (least, most))
+    return value
+
+
+def _ifconfig(network: dict) -> None:
+    """Check four IPv4 addresses, as network's ifconfig() takes them, if there are any."""
+    addresses = network.get("ifconfig")
+    for address in () if addresses is None else _list(addresses, "ifconfig", 4, 4):
+        _text(address, "ifconfig", 15, b".")
+        for part in address.split("."):
+            _number(int(part) if part.encode().isdigit() else 256, "ifconfig", 0, 255)
+
+
+def _number(value: object, field: str, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        _fail(field, "must be a number from %d to %d" % (least, most))
 
 
 def _ntp(text: str) -> None:
     host, colon, port = text.partition(":") if isinstance(text, str) else ("", "", "")
-    number = int(port) if port.encode().isdigit() else 0
-    _address(host, number if colon else 123, "ntp")
+    _text(host, "ntp", 253, _HOST_MARKS)
+    if colon:
+        _number(int(port) if port.encode().isdigit() else 0, "ntp port", 1, 65535)

@@ -10,34 +10,49 @@ there is none; SUBSCRIBE's length in one byte; lengths that count characters (pr
 
 import errno
 import gc
-import select
 import struct
+import sys
 
-from umqtt.simple import MQTTClient
+from umqtt import simple
 
 from ._const import const
-from .errors import ProtocolError, Refused, ServiceError
+from .errors import ProtocolError, ServiceError
 from .stream import Deadline, Stream
 
-TYPE_CHECKING = const(0)
-if TYPE_CHECKING:
+_TYPING = const(0)
+if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-_CONNACK = const(0x20)
 _PUBLISH = const(0x30)
 _PUBACK = const(0x40)
 _SUBACK = const(0x90)
-_PINGRESP = const(0xD0)
-_SIZES = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _PINGRESP: 0}  # of what else may arrive
+# What else may arrive, kind and length: CONNACK, PUBACK, SUBACK, PINGRESP
+_ANSWERS = const((0x2002, 0x4002, 0x9003, 0xD000))
 
 
-class Link(MQTTClient):
+class Link:
     """A connection to one host. Raises OSError, ProtocolError, ServiceError and Refused.
 
-    net, clock: MicroPython's socket and time modules, or what stands in for them; context: of
-    tls_context(); timeout_ms bounds each call; longest, in bytes, each packet that arrives.
+    net, clock: MicroPython's socket and time modules, or what stands in for them; context: TLS's;
+    timeout_ms bounds each call, but what DNS takes (see opening.py); longest, in bytes, each
+    packet that arrives. set_callback(f) comes before subscribe(): f(topic, body) takes each
+    message, both as bytes.
+
+    acked: the packet id of the last PUBACK since connect(), 0 for none; answers: how many packets
+    since then were answers of the peer's to something.
     """
+
+    # umqtt's own, with what they call: the rest of it (its connect() alone is a kilobyte of heap)
+    # is let go below.
+    _send_str = simple.MQTTClient._send_str
+    _recv_len = simple.MQTTClient._recv_len
+    set_callback = simple.MQTTClient.set_callback
+    _subscribe = simple.MQTTClient.subscribe
+    _publish = simple.MQTTClient.publish
+    _wait_msg = simple.MQTTClient.wait_msg
+    _check_msg = simple.MQTTClient.check_msg
+    _ping = simple.MQTTClient.ping
 
     def __init__(
         self,
@@ -49,59 +64,62 @@ class Link(MQTTClient):
         timeout_ms: int = 30000,
         longest: int = 8192,
     ) -> None:
-        MQTTClient.__init__(self, b"", host, port)
+        self.server = host
+        self.port = port
+        self.sock: Any = None
+        self.pid = 0
         self._net = net
         self._clock = clock
         self._context = context
         self._timeout_ms = timeout_ms
         self._longest = longest
-        self._quiet: Deadline | None = None
-        self._pong: Deadline | None = None
-        self.set_callback(lambda _topic, _msg: None)  # a message that nobody waits for
 
-    def connect(  # type: ignore[override]
-        self, client_id: str, user: str, password: str | None, keepalive_s: int
-    ) -> None:
+    def connect(self, client_id: str, user: str, password: "str | None", keepalive_s: int) -> None:
         """Open TCP, TLS and a clean MQTT session, all within timeout_ms.
 
         password None leaves the field out, as X.509 wants. Keeps neither it nor the user name.
         """
         self.close()
+        self.acked = self.answers = 0
+        self.keepalive = keepalive_s
+        self._expect(False, 0)
+        from . import opening
+
         gc.collect()  # a TLS session wants its memory in one piece
         deadline = Deadline(self._clock, self._timeout_ms)
         try:
-            self.sock = self._open(deadline)
-            self.sock.write(_hello(client_id, user, password, keepalive_s))
-            answer = self.sock.read(4)
-            if answer[0] != _CONNACK:
-                raise ProtocolError("MQTT: not a CONNACK")
-            if answer[3]:
-                raise Refused(answer[3])
-        except ValueError as e:  # how MicroPython tells that a certificate does not verify
-            self.close()
-            raise ProtocolError("TLS: " + str(e).strip())
+            tls = opening.dial(self._net, self._context, self.server, self.port, deadline)
+            self.sock = Stream(tls, deadline, self._longest, self._inspect)
+            opening.greet(self.sock, client_id, user, password, keepalive_s)
         except Exception:
             self.close()
             raise
-        self.keepalive = keepalive_s
-        self._alive()
+        finally:  # it does not lie in memory while a hub is served
+            del sys.modules["aziot.opening"], sys.modules["aziot"].opening
 
     def subscribe(self, topic: str, qos: int = 0) -> None:
         """Subscribe, and return when it is granted."""
         raw = topic.encode()
         if len(raw) > 122:  # umqtt writes SUBSCRIBE's length as one byte
-            raise ValueError("topic too long")
-        self._within(MQTTClient.subscribe, raw, qos)
+            raise ValueError(topic)
+        self.pid %= 65535  # umqtt adds one before use: 1 to 65535, as MQTT wants
+        self._within(self._subscribe, raw, qos)
 
-    def publish(self, topic: str, msg: bytes, retain: bool = False, qos: int = 0) -> None:
-        """Send one message; with qos 1, return when it is acknowledged."""
-        self._within(MQTTClient.publish, topic.encode(), msg, retain, qos)
-        if qos:
-            self._alive()
+    def send(self, topic: str, msg: bytes, dup: bool) -> int:
+        """Send one message at QoS 1; return its packet id, which comes up in `acked` later.
+
+        dup: it was sent before. Ids repeat after 65535 calls, long after an answer is due.
+        umqtt's own publish() is not for use: it would wait for the answer, or ask for none.
+        """
+        self.pid = pid = self.pid % 65535 + 1
+        # umqtt's own QoS 1 blocks. Its `retain` goes into the packet's first byte as it is, and
+        # 2 there is QoS 1, 8 is DUP (MQTT 3.1.1 section 3.3.1); the id precedes the body.
+        self._within(self._publish, topic.encode(), struct.pack("!H", pid) + msg, 2 | dup << 3)
+        return pid
 
     def wait_msg(self) -> int | None:
         self.sock.skip()
-        kind: int | None = MQTTClient.wait_msg(self)
+        kind: int | None = self._wait_msg()
         self.sock.flush()
         return kind
 
@@ -109,22 +127,19 @@ class Link(MQTTClient):
         """Take one message if one is here, or comes within limit_ms. Keep the connection alive."""
         if limit_ms and self.sock is not None:
             self.sock.wait(limit_ms)
-        self._within(MQTTClient.check_msg)
-        if self._pong is not None:
-            if not self._pong.left_ms():
+        self._within(self._check_msg)
+        if self.keepalive and not self._life.left_ms():
+            if self._asked:
                 self.close()
                 raise OSError(errno.ETIMEDOUT)
-        elif self._quiet is not None and not self._quiet.left_ms():
-            self._pong = Deadline(self._clock, self._timeout_ms)
-            self._within(MQTTClient.ping)
+            self._expect(True, self._timeout_ms)
+            self._within(self._ping)
 
     def disconnect(self) -> None:
         """Say goodbye if that is possible, and close."""
         try:
             if self.sock is not None:
-                self.sock.deadline = Deadline(self._clock, self._timeout_ms)
-                self.sock.write(b"\xe0\0")
-                self.sock.flush()
+                self._within(self.sock.write, b"\xe0\0")
         except OSError:
             pass
         self.close()
@@ -132,7 +147,6 @@ class Link(MQTTClient):
     def close(self) -> None:
         """Close the socket; harmless if it is closed."""
         sock, self.sock = self.sock, None
-        self._quiet = self._pong = None
         if sock is not None:
             sock.close()
 
@@ -141,79 +155,40 @@ class Link(MQTTClient):
         if self.sock is None:
             raise OSError(errno.ENOTCONN)
         self.sock.deadline = Deadline(self._clock, self._timeout_ms)
-        self.pid %= 65535  # umqtt adds one before use: 1 to 65535, as MQTT wants
         try:
-            call(self, *args)
+            call(*args)
             self.sock.flush()
         except Exception:
             self.close()
             raise
 
-    def _alive(self) -> None:
-        """An answer came: the connection works both ways."""
-        self._pong = None
-        if self.keepalive:
-            self._quiet = Deadline(self._clock, self.keepalive * 500)  # half, in milliseconds
-
-    def _open(self, deadline: Deadline) -> Stream:
-        """Return a stream to the first of the host's addresses that answers."""
-        net = self._net
-        poller = select.poll()
-        error = OSError(errno.EHOSTUNREACH)
-        for family, kind, _, _, address in net.getaddrinfo(
-            self.server, self.port, 0, net.SOCK_STREAM
-        ):
-            sock = net.socket(family, kind)
-            sock.setblocking(False)
-            try:
-                sock.connect(address)
-            except OSError as e:
-                error = e
-                if e.errno != errno.EINPROGRESS:
-                    sock.close()
-                    continue
-            poller.register(sock, select.POLLOUT)
-            ready = poller.poll(deadline.left_ms())
-            poller.unregister(sock)
-            if ready and not ready[0][1] & (select.POLLERR | select.POLLHUP):
-                tls = self._context.wrap_socket(
-                    sock, server_hostname=self.server, do_handshake_on_connect=False
-                )
-                return Stream(tls, deadline, self._longest, self._inspect)
-            sock.close()
-            error = OSError(errno.ECONNREFUSED if ready else errno.ETIMEDOUT)
-        raise error
+    def _expect(self, asked: bool, limit_ms: int) -> None:
+        """Bound the quiet: the time until we ask whether the peer is there, or for its answer."""
+        self._asked = asked
+        self._life = Deadline(self._clock, limit_ms)
 
     def _inspect(self, packet: bytearray, at: int) -> None:
         """Check one whole packet, its body begins at `at`: what umqtt asserts then holds."""
         kind = packet[0]
-        size = len(packet) - at
+        number = packet[2] << 8 | packet[3] if len(packet) > 3 else 0
         if kind & 0xF0 == _PUBLISH:
+            size = len(packet) - at
             topic = packet[at] << 8 | packet[at + 1] if size > 1 else size
             sound = kind & 6 < 4 and topic > 0 and 2 + topic + (kind & 2) <= size
+            if self._asked:  # the answer may stand in line behind it
+                self._expect(True, self._timeout_ms)
         else:
-            sound = at == 2 and _SIZES.get(kind) == size
-        if kind == _SUBACK and sound:
-            sound = packet[2] << 8 | packet[3] == self.pid
-            if sound and packet[4] > 1:
-                raise ServiceError("MQTT: not subscribed", 0, packet[4])
+            sound = kind << 8 | packet[1] in _ANSWERS
+            if kind == _PUBACK:
+                self.acked = number
+            elif kind == _SUBACK and sound:
+                sound = number == self.pid
+                if sound and packet[4] > 1:
+                    raise ServiceError("MQTT: not subscribed", 0, packet[4])
+            self.answers += 1
+            self._expect(False, self.keepalive * 500)
         if not sound:
             raise ProtocolError("MQTT: odd packet 0x%02x" % kind)
-        if kind == _PINGRESP:
-            self._alive()
 
 
-def _hello(client_id: str, user: str, password: str | None, keepalive_s: int) -> bytes:
-    """Return CONNECT (MQTT 3.1.1 section 3.1)."""
-    fields = [client_id, user] if password is None else [client_id, user, password]
-    flags = 0x82 if password is None else 0xC2  # a user name, a clean session; a password
-    body = struct.pack("!H4sBBH", 4, b"MQTT", 4, flags, keepalive_s)
-    for field in fields:
-        raw = field.encode()
-        body += struct.pack("!H", len(raw)) + raw
-    head = b"\x10"
-    size = len(body)
-    while size > 0x7F:
-        head += bytes([size & 0x7F | 0x80])
-        size >>= 7
-    return head + bytes([size]) + body
+del sys.modules["umqtt.simple"], sys.modules["umqtt"].simple, simple.MQTTClient, simple

@@ -12,8 +12,8 @@ from .errors import ProtocolError, ServiceError
 from .link import Link
 from .stream import Deadline
 
-TYPE_CHECKING = const(0)
-if TYPE_CHECKING:
+_TYPING = const(0)
+if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
@@ -47,7 +47,7 @@ def provision(
                 _exchange(link, registration, inbox, Deadline(clock, _ANSWER_MS))
                 wait_s, attempt = registration.delay_s, 0
             except ServiceError as e:
-                wait_s = max(e.retry_after_s or 0, delay_s(attempt, jitter))
+                wait_s = max(e.retry_after_s or 0, delay_s(attempt, jitter, 3))
                 attempt += 1
                 if not e.transient or wait_s * 1000 > deadline.left_ms():
                     raise
@@ -66,7 +66,7 @@ def _exchange(link: Link, registration: dps.Registration, inbox: list, deadline:
     """Send the next request and take its answer."""
     topic, body = registration.request()
     inbox.clear()  # a late answer to another request is nobody's
-    link.publish(topic, body, qos=1)
+    link.send(topic, body, False)  # what counts is the answer, not the PUBACK
     while True:
         while inbox:
             raw, body = inbox.pop(0)

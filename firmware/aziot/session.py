@@ -1,88 +1,192 @@
-"""A session with a hub: telemetry out at QoS 1, the connection kept, until its token wears out.
+"""One connection's conversation with a hub: telemetry out; messages, methods and the twin in.
 
-Makes no connection of its own and decides nothing about the next one. A message that was not
-acknowledged stays, and is the next connection's first.
+poll() does one small piece of it and never waits for an answer: what is sent at QoS 1 is one at a
+time, and its acknowledgement has a deadline. Makes no connection, and decides nothing about the
+next one: what was not acknowledged is still in the outbox, what was not accepted in the reports.
 """
 
+import errno
 import json
 
 from . import hub
 from ._const import const
-from .link import Link
+from .stream import Deadline
 
-TYPE_CHECKING = const(0)
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_TYPING = const(0)
+if _TYPING:
     from typing import Any
 
-_MAX_BYTES = const(8192)  # far below the hub's 256 KB, and what a board has in one piece
+    from .link import Link
+
+_ANSWER_MS = const(30000)  # within which a PUBACK, or the twin, has to come
+_PAUSE_MS = const(5000)  # before the twin is asked again; twice as long each time, up to ...
+_MAX_PAUSE_MS = const(320000)
+_MAX_REPLIES = const(4)  # to methods, that wait; a call beyond them is not carried out
+_MAX_REPORT = const(8192)  # bytes of JSON; what is longer goes one property at a time
+_REPLY = const("$iothub/methods/res/%d/?$rid=%s")  # protocol.md 6.4
+_GET = const("$iothub/twin/GET/?$rid=%d")  # protocol.md 6.5, and so is ...
+_REPORT = const("$iothub/twin/PATCH/properties/reported/?$rid=%d")
 
 
 class Session:
-    """Telemetry, from sample() to the hub; outlives any one link.
+    """Of one link that is connected; at most six days, half of the ticks' period.
 
-    sample: returns a dict that JSON can hold; clock: MicroPython's time module.
+    reports: reported properties that wait, shared: one is taken out when the hub has accepted it,
+    unless there is another value by then (so put a new dict in the place of one, do not change
+    it). handlers: message(body, properties), method(name, body) -> (status, JSON as bytes) and
+    desired(patch, whole) are called, and do not raise. acked: how much telemetry the hub has
+    taken; refused: the status with which it last refused a report for good, else 0.
     """
 
-    def __init__(self, sample: "Callable[[], dict]", interval_ms: int, clock: "Any") -> None:
-        self._sample = sample
-        self._interval_ms = interval_ms
-        self._clock = clock
-        self._pending: bytes | None = None
-        self._due_at_ms = clock.ticks_ms()
-        self.sent = 0
-
-    def serve(
+    def __init__(
         self,
-        link: Link,
+        link: "Link",
         device_id: str,
-        life_ms: int,
-        say: "Callable[[str, str], None]",
-        acknowledged: "Callable[[], None]",
+        outbox: "Any",
+        reports: dict,
+        handlers: "Any",
+        clock: "Any",
     ) -> None:
-        """Send a sample each interval until life_ms is over; then return, for a new token.
+        self._link = link
+        self._device_id = device_id
+        self._outbox = outbox
+        self._reports = reports
+        self._app = handlers
+        self._clock = clock
+        self.acked = self.refused = 0
+        self._replies: list[tuple] = []
+        self._sent: list | None = None  # the message in flight, if it is telemetry that flies
+        self._pid = 0  # of what is in flight; 0: nothing is
+        self._due = self._until = Deadline(clock, 0)  # of its PUBACK; of the twin's answer, ...
+        self._pause_ms = _PAUSE_MS  # ... or when to ask next
+        self._rid = clock.ticks_ms()  # of the last request; not what another session began with
+        self._patch: dict | None = None  # reports that are being made; {}: the twin is asked for
+        self._most = 99  # reports at once; 1 to find the one that the hub does not take
+        self._whole = False  # whether the handlers have all desired properties, up to ...
+        self._heard = 0  # ... the newest version that was heard of
 
-        The link is connected already. acknowledged() is called for each message that the hub has
-        taken. Raises OSError and AziotError when the link is lost.
+    def begin(self) -> None:
+        """Subscribe to all that a hub says. Raises as Link does.
+
+        To be called before anything is read from the link: what waits at the hub comes at once.
         """
-        topic = hub.telemetry_topic(device_id, hub.JSON)
-        start_ms = self._clock.ticks_ms()
-        if not 0 < self._clock.ticks_diff(self._due_at_ms, start_ms) <= self._interval_ms:
-            self._due_at_ms = start_ms  # due, or so long ago that the ticks have wrapped
-        while True:
-            now_ms = self._clock.ticks_ms()
-            if self._clock.ticks_diff(now_ms, start_ms) >= life_ms:
-                return
-            left_ms = self._clock.ticks_diff(self._due_at_ms, now_ms)
-            if left_ms <= 0 or self._pending:
-                self._send(link, topic, say)
-                acknowledged()
-            else:
-                link.check_msg(min(left_ms, 1000))
+        self._link.set_callback(self._receive)
+        for topic in hub.FILTERS:
+            self._link.subscribe(topic, 1)
 
-    def _send(self, link: Link, topic: str, say: "Callable[[str, str], None]") -> None:
-        if not self._pending:
-            self._pending = self._measure(say)
-            self._due_at_ms = self._clock.ticks_add(self._clock.ticks_ms(), self._interval_ms)
-        if self._pending:
-            start_ms = self._clock.ticks_ms()
-            link.publish(topic, self._pending, qos=1)
-            self.sent += 1
-            took_ms = self._clock.ticks_diff(self._clock.ticks_ms(), start_ms)
-            say("hub", "sent %d bytes, acknowledged in %d ms" % (len(self._pending), took_ms))
-            self._pending = None
+    def poll(self, limit_ms: int) -> None:
+        """Send at most one thing, and take at most one, if one comes within limit_ms.
 
-    def _measure(self, say: "Callable[[str, str], None]") -> bytes | None:
-        """Return one sample as JSON; None, and a line that says why, if app.py gives none."""
-        try:
-            body = json.dumps(self._sample()).encode()
-        # app.py is the user's: its faults must not take the board down
-        except (Exception, SystemExit) as e:
-            say("hub", "app.sample failed: %r" % e)
-            return None
-        if len(body) > _MAX_BYTES:
-            say(
-                "hub", "app.sample gave %d bytes, more than %d: not sent" % (len(body), _MAX_BYTES)
-            )
-            return None
-        return body
+        Waits for it no longer than a second. Raises as Link does, and OSError (ETIMEDOUT) for
+        what is not acknowledged.
+        """
+        if not self._pid:
+            self._send()
+        self._link.check_msg(limit_ms)
+        if self._pid:
+            if self._pid == self._link.acked:
+                self._pid = 0
+                if self._sent:
+                    self._outbox.pop(self._sent)
+                    self.acked += 1
+            elif not self._due.left_ms():
+                raise OSError(errno.ETIMEDOUT)
+
+    def idle(self) -> bool:
+        """Return whether nothing waits, here or at the hub's, and the desired properties came."""
+        return self._whole and not (
+            self._pid or self._replies or self._reports or self._outbox.head()
+        )
+
+    def _send(self) -> None:
+        dup = False
+        self._sent = None
+        if self._replies:
+            topic, body = self._replies.pop(0)
+        elif not self._until.left_ms() and (self._reports or not self._whole):
+            if self._patch is not None:
+                return self._answer(504, b"")
+            topic, body = self._ask()
+        else:
+            message = self._sent = self._outbox.head()
+            if not message:
+                return None
+            topic = "devices/%s/messages/events/%s" % (self._device_id, message[1])
+            body = message[2]
+            dup = message[3]
+            message[3] = True
+        self._due = Deadline(self._clock, _ANSWER_MS)
+        self._pid = self._link.send(topic, body, dup)
+        return None
+
+    def _ask(self) -> tuple[str, bytes]:
+        """Return the next request to the twin: for all of it, or a report."""
+        self._rid += 1
+        self._until = Deadline(self._clock, _ANSWER_MS)
+        self._patch = patch = {}
+        if not self._whole:
+            self._heard = 0
+            return _GET % self._rid, b""
+        for name in list(self._reports)[: self._most]:
+            patch[name] = self._reports[name]
+        body = json.dumps(patch).encode()
+        if len(body) > _MAX_REPORT and self._most > 1:
+            self._most = 1
+            return self._ask()
+        return _REPORT % self._rid, body
+
+    def _receive(self, topic: bytes, body: bytes) -> None:
+        kind, what, rid = hub.parse(topic)
+        if kind == "message":
+            self._app.message(bytes(body), what)
+        elif kind == "method" and len(self._replies) < _MAX_REPLIES:
+            status, answer = self._app.method(what, bytes(body))
+            self._replies.append((_REPLY % (status, rid), answer))
+        elif kind == "twin" and rid == str(self._rid) and self._patch is not None:
+            self._answer(what, body)
+        elif kind == "desired":
+            patch = _desired(body, False)
+            version = patch.get("$version", 0)
+            if version > self._heard:
+                if version == self._heard + 1 and self._whole:
+                    self._app.desired(patch, False)
+                else:  # there is one that we do not have: ask for all
+                    self._whole = False
+                self._heard = version
+
+    def _answer(self, status: int, body: bytes) -> None:
+        """Take the twin, or what became of a report."""
+        patch, self._patch = self._patch, None
+        retry = status == 429 or status >= 500
+        if not patch:
+            desired = _desired(body, True)
+            version = desired.get("$version", -1)
+            retry = version < self._heard  # none came, or a patch overtook it
+            if not retry:
+                self._heard = version
+                self._whole = True
+                self._app.desired(desired, True)
+        elif not retry:
+            if status >= 300 and len(patch) > 1:
+                self._most = 1
+                patch = {}
+            elif status >= 300:
+                self.refused = status
+            for name, value in patch.items():
+                if self._reports.get(name) is value:
+                    self._reports.pop(name, None)
+        wait_ms = self._pause_ms if retry else 0
+        self._until = Deadline(self._clock, wait_ms)
+        self._pause_ms = min(2 * wait_ms or _PAUSE_MS, _MAX_PAUSE_MS)
+
+
+def _desired(body: bytes, whole: bool) -> dict:
+    """Return the desired properties with their version, {} if there is none of it."""
+    try:
+        value: dict = json.loads(body)
+        if whole:
+            value = value["desired"]
+        value["$version"] + 0
+        return value
+    except (KeyError, TypeError, ValueError):
+        return {}

@@ -13,11 +13,12 @@ import select
 from ._const import const
 from .errors import ProtocolError
 
-TYPE_CHECKING = const(0)  # the type checker alone takes it for true; no board has these modules
-if TYPE_CHECKING:
+_TYPING = const(0)  # what the type checker alone reads: no board has these modules
+if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
+_SLICE_MS = const(1000)  # the longest sleep: then the clock is read, which feeds the watchdog
 _LEAST = const(2)  # bytes in any packet: its kind, and a length
 
 
@@ -32,6 +33,17 @@ class Deadline:
         """Return the milliseconds left, 0 when it has passed."""
         left_ms: int = self._clock.ticks_diff(self._until, self._clock.ticks_ms())
         return max(0, left_ms)
+
+    def part(self, count: int) -> "Deadline":
+        """Return a bound of one part in count of the time left."""
+        return Deadline(self._clock, self.left_ms() // count)
+
+    def poll(self, poller: "Any") -> "Any":
+        """Return what poller has ready, nothing after a second. Raise OSError (ETIMEDOUT)."""
+        left_ms = self.left_ms()
+        if not left_ms:
+            raise OSError(errno.ETIMEDOUT)
+        return poller.poll(min(left_ms, _SLICE_MS))
 
 
 class Stream:
@@ -58,17 +70,17 @@ class Stream:
         self._blocking = True
         self._out = bytearray()
         self._arriving = bytearray(_LEAST)  # the next packet, as long as is known so far
+        self._over = 0  # bytes still to come of a packet that is too long
         self._filled = 0  # how much of it is here
-        self._packet = bytearray()  # the last whole one
-        self._at = 0  # how far umqtt has read it
+        self.skip()
 
     def setblocking(self, wait: bool) -> None:
         self._blocking = wait
 
     def skip(self) -> None:
         """Forget what is unread of the last packet: the next read is another's first byte."""
-        self._packet = bytearray()
-        self._at = 0
+        self._packet = bytearray()  # the last whole one
+        self._at = 0  # how far umqtt has read it
 
     def write(self, data: bytes, size: int | None = None) -> None:
         self._out += data if size is None else data[:size]
@@ -86,25 +98,26 @@ class Stream:
 
     def read(self, size: int) -> bytearray | None:
         """Return size bytes of one packet; None if not blocking and no packet is whole."""
-        if not size:  # a PUBLISH without a body
-            return bytearray()
         self.flush()
-        if self._at == len(self._packet) and not self._next():
+        # nothing is to be read of a PUBLISH without a body
+        if size and self._at == len(self._packet) and not self._next():
             return None
-        if self._at + size > len(self._packet):
+        start, end = self._at, self._at + size
+        left = len(self._packet) - end
+        if left < 0:
             raise ProtocolError("MQTT: short packet")
-        if self._at + size == len(self._packet):  # all that is left: no copy, it may be long
+        if not left:  # no copy, it may be long
             rest = self._packet
-            rest[: self._at] = b""
+            rest[:start] = b""
             self.skip()
             return rest
-        self._at += size
-        return self._packet[self._at - size : self._at]
+        self._at = end
+        return self._packet[start:end]
 
     def wait(self, limit_ms: int) -> None:
-        """Return when there is something to read, or after limit_ms."""
+        """Return when there is something to read, or after limit_ms, or after a second."""
         self._poller.modify(self._sock, select.POLLIN)
-        self._poller.poll(limit_ms)
+        self._poller.poll(min(limit_ms, _SLICE_MS))
 
     def close(self) -> None:
         self._sock.close()
@@ -112,14 +125,18 @@ class Stream:
     def _next(self) -> bool:
         """Make the next packet the current one, if it is whole, or waited for."""
         while True:
-            if self._blocking and not self.deadline.left_ms():
+            busy = self._blocking or self._filled or self._over
+            if busy and not self.deadline.left_ms():
                 raise OSError(errno.ETIMEDOUT)  # however much a peer chatters
-            count = self._sock.readinto(memoryview(self._arriving)[self._filled :])
-            if count:
+            waste = bytearray(min(self._over, 256))
+            count = self._sock.readinto(waste or memoryview(self._arriving)[self._filled :])
+            if count and waste:
+                self._over -= count
+            elif count:
                 self._filled += count
             elif count is not None:
                 raise OSError(errno.ECONNRESET)
-            elif self._blocking or self._filled:
+            elif busy:
                 self._await(select.POLLIN)
             else:
                 return False
@@ -134,30 +151,28 @@ class Stream:
         Its length takes one to four bytes, seven bits in each (MQTT 3.1.1 section 2.2.3).
         """
         head = self._arriving
-        length = shift = 0
-        for i in range(1, min(len(head), 5)):
-            length |= (head[i] & 0x7F) << shift
-            shift += 7
-            if not head[i] & 0x80:
-                if length > self._longest:
-                    raise ProtocolError("MQTT: long packet, %d" % length)
-                if len(head) == i + 1 + length:
-                    self._inspect(head, i + 1)
-                    return True
-                break
-        else:  # one more byte of the length
-            if len(head) > 4:
+        at = 1
+        length = 0
+        while at < len(head):
+            if at > 4:
                 raise ProtocolError("MQTT: odd length")
-            length = 1
-        grown = bytearray(i + 1 + length)
-        grown[: len(head)] = head
-        self._arriving = grown
+            length |= (head[at] & 0x7F) << (at * 7 - 7)
+            at += 1
+            if not head[at - 1] & 0x80:
+                break
+        else:
+            length = 1  # one more byte of the length
+        if length > self._longest:  # there is no room for it: it is passed over
+            self._over = length
+            self._arriving, self._filled = bytearray(_LEAST), 0
+            return False
+        if len(head) == at + length:
+            self._inspect(head, at)
+            return True
+        self._arriving = bytearray(at + length)
+        self._arriving[: len(head)] = head
         return False
 
     def _await(self, kind: int) -> None:
-        left_ms = self.deadline.left_ms()
-        if left_ms:
-            self._poller.modify(self._sock, kind)
-            self._poller.poll(left_ms)
-        else:
-            raise OSError(errno.ETIMEDOUT)
+        self._poller.modify(self._sock, kind)
+        self.deadline.poll(self._poller)  # ready or not: the caller tries

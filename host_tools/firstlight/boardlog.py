@@ -1,6 +1,7 @@
-"""What a virtual board printed while nobody held its port: two files of bounded size.
+"""What a virtual board printed while nobody held its port, and what its pins did.
 
-Written by the bridge alone; readers never write. Nothing typed to the board is kept.
+Each in two files of bounded size. Written by the bridge alone; readers never write. Nothing typed
+to the board is kept.
 """
 
 import os
@@ -12,8 +13,8 @@ _LIMIT = 256 * 1024  # bytes in each file
 class BoardLog:
     """The writer. Starts empty: a log is of one power-on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._older = _paths(folder)
+    def __init__(self, folder: Path, name: str = "console") -> None:
+        self._path, self._older = _paths(folder, name)
         self._older.unlink(missing_ok=True)
         self._file = self._begin()
         self._size = 0
@@ -80,11 +81,11 @@ class LogReader:
         return self._rest()
 
 
-def everything(folder: Path) -> bytes:
+def everything(folder: Path, name: str = "console") -> bytes:
     """All that is kept, oldest first."""
-    path, older = _paths(folder)
+    path, older = _paths(folder, name)
     return b"".join(file.read_bytes() for file in (older, path) if file.exists())
 
 
-def _paths(folder: Path) -> tuple[Path, Path]:
-    return folder / "console.log", folder / "console.old.log"
+def _paths(folder: Path, name: str = "console") -> tuple[Path, Path]:
+    return folder / f"{name}.log", folder / f"{name}.old.log"

@@ -22,8 +22,9 @@ from .errors import ToolError
 from .interpreter import Interpreter
 from .virtual import LOCK_FILE, POWER_FILE, Settings, write_beside
 
-_POWER_ON, _HARD, _WATCHDOG, _SOFT = 1, 2, 3, 5  # machine.reset_cause() of an ESP32
+_POWER_ON, _HARD, _WATCHDOG, _WOKEN, _SOFT = 1, 2, 3, 4, 5  # an ESP32's machine.reset_cause()
 _EPOCH_2000_NS = 946_684_800 * 10**9
+_CLOCK_MEMORY = "rtc.bin"  # boards/VIRTUAL/machine.py's
 _LIMIT = 65536  # bytes on their way, in each direction
 _LOOK_S = 0.02  # how often to look whether somebody opened the port
 _INSIST_S = 0.1
@@ -37,12 +38,16 @@ class Bridge:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder, self._settings = folder, settings
         self.port = Port()
-        self._log = BoardLog(folder)
+        self._log, self._pins = BoardLog(folder), BoardLog(folder, "pins")
+        (folder / _CLOCK_MEMORY).unlink(missing_ok=True)  # the power was off
+        self._born = time.monotonic()
         self._to_board, self._to_port = bytearray(), bytearray()
         self._control = b""
         self._offset_ns = _EPOCH_2000_NS - time.time_ns()
         self._watchdog_s: float | None = None
         self._bite_at = 0.0
+        self._nap_s = 0.0
+        self._wakes_at: float | None = None  # while it sleeps: then there is no interpreter
         self._held_since: float | None = None
         self._false_starts = 0
         self._on = True
@@ -54,9 +59,11 @@ class Bridge:
             while self._on:
                 self._turn(leash, wake)
         finally:
-            self._cpu.kill()
-            self._cpu.reap()
+            if self._wakes_at is None:
+                self._cpu.kill()
+                self._cpu.reap()
             self._log.close()
+            self._pins.close()
         return 1 if self._false_starts >= _FALSE_STARTS else 0
 
     def _start(self, cause: int, raw: bool, run_main: bool = True) -> None:
@@ -71,7 +78,10 @@ class Bridge:
             "run_main": run_main,
         }
         self._cpu = Interpreter(self._folder, self._settings.heap_bytes, word)
-        power = {"pid": os.getpid(), "port": self.port.path, "interpreter": self._cpu.pid}
+        self._publish(self._cpu.pid)
+
+    def _publish(self, interpreter: int | None) -> None:
+        power = {"pid": os.getpid(), "port": self.port.path, "interpreter": interpreter}
         write_beside(self._folder / POWER_FILE, json.dumps(power).encode())
 
     def _turn(self, leash: int, wake: int) -> None:
@@ -89,15 +99,20 @@ class Bridge:
             self._to_port.clear()
         else:
             self._serve_port(ready.get(self.port.fd, 0))
-        self._serve_cpu(ready, held)
-        self._bite()
+        if self._wakes_at is None:
+            self._serve_cpu(ready, held)
+            self._bite()
+        else:
+            self._sleep()
 
     def _interests(self, held: bool) -> dict[int, int]:
-        wanted = {self._cpu.control: select.POLLIN, self._cpu.terminal: 0}
-        if len(self._to_port) < _LIMIT:
-            wanted[self._cpu.terminal] |= select.POLLIN
-        if self._may_type() and self._held_since is None:
-            wanted[self._cpu.terminal] |= select.POLLOUT
+        wanted = {}
+        if self._wakes_at is None:
+            wanted = {self._cpu.control: select.POLLIN, self._cpu.terminal: 0}
+            if len(self._to_port) < _LIMIT:
+                wanted[self._cpu.terminal] |= select.POLLIN
+            if self._may_type() and self._held_since is None:
+                wanted[self._cpu.terminal] |= select.POLLOUT
         if held:
             wanted[self.port.fd] = select.POLLIN if len(self._to_board) < _LIMIT else 0
             wanted[self.port.fd] |= select.POLLOUT if self._to_port else 0
@@ -105,8 +120,9 @@ class Bridge:
 
     def _patience_s(self, held: bool) -> float:
         waits = [1.0 if held else _LOOK_S]
-        if self._watchdog_s is not None:
-            waits.append(max(0.0, self._bite_at - time.monotonic()))
+        ends = self._bite_at if self._watchdog_s is not None else self._wakes_at
+        if ends is not None:
+            waits.append(max(0.0, ends - time.monotonic()))
         if self._held_since is not None:
             waits.append(0.001)
         return min(waits)
@@ -170,7 +186,18 @@ class Bridge:
         elif verb in ("reset", "soft"):
             self._verdict = self._verdict or verb
             self._cpu.kill()
-        elif verb == "clock" and number.lstrip("-").isdigit():
+        elif verb in ("sleep", "cut"):  # for ever, without a number
+            self._verdict = self._verdict or "sleep"
+            self._nap_s = int(number) / 1000 if number.isdigit() else float("inf")
+            self._cpu.kill()
+        elif verb == "pin":
+            at_ms = (time.monotonic() - self._born) * 1000
+            self._pins.append(f"{at_ms:.0f} {number}\n".encode())
+        else:
+            self._keep_time(verb, number)
+
+    def _keep_time(self, verb: str, number: str) -> None:
+        if verb == "clock" and number.lstrip("-").isdigit():
             self._offset_ns = int(number)
         elif verb == "watchdog" and number.isdigit():
             self._watchdog_s = int(number) / 1000
@@ -181,6 +208,13 @@ class Bridge:
         if self._watchdog_s is not None and time.monotonic() >= self._bite_at:
             self._verdict, self._watchdog_s = "watchdog", None
             self._cpu.kill()
+
+    def _sleep(self) -> None:
+        """Nothing runs but the timer; what is typed is lost, as on a chip."""
+        self._to_board.clear()
+        if self._wakes_at is not None and time.monotonic() >= self._wakes_at:
+            self._wakes_at = None
+            self._start(_WOKEN, raw=False)
 
     def _ended(self) -> None:
         """The interpreter is gone: reset as the reason says, and start it again."""
@@ -195,6 +229,11 @@ class Bridge:
             self._show(b"MPY: soft reboot\r\n", held)
             run_main = not raw and code != -signal.SIGINT
             self._start(_SOFT, raw, run_main)
+            return
+        if self._verdict == "sleep":
+            self._watchdog_s, self._held_since = None, None
+            self._wakes_at = time.monotonic() + self._nap_s
+            self._publish(None)
             return
         causes = {"reset": _HARD, "watchdog": _WATCHDOG}
         if self._verdict != "reset":

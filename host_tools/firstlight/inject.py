@@ -43,6 +43,8 @@ for _m in list(sys.modules):
         del sys.modules[_m]
 print(_prove())
 """
+# Roots that came from a hub since: an injection begins anew, with its own.
+_FORGET_ROOTS = "import board\nboard.erase('roots')"
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,16 @@ def inject(
     if repl.replace_file(_CANDIDATE, IDENTITY_PATH):
         written.append(IDENTITY_PATH)
         say(f"{IDENTITY_PATH} ({len(raw)} bytes)")
+    if any(path == IDENTITY_PATH or path.startswith("/roots/") for path in written):
+        repl.exec(_FORGET_ROOTS)
     return Injected(document["registration_id"], tuple(written))
 
 
 def checked(document: dict[str, Any]) -> bytes:
     """The bytes to store. Raise UsageError, naming the field, if the document is wrong.
 
-    Written here and not by identity.dump(): MicroPython's JSON knows no NaN, and takes text beyond
-    the basic plane as UTF-8 alone, not as a pair of escapes.
+    MicroPython's JSON knows no NaN, and takes text beyond the basic plane as UTF-8 alone, not as a
+    pair of escapes.
     """
     try:
         raw = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()

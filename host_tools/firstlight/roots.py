@@ -42,21 +42,29 @@ def azure_roots() -> dict[str, bytes]:
 
 def roots_from(pem: Path) -> dict[str, bytes]:
     """Name to DER of the CA certificates in a PEM file. Raise UsageError for anything else."""
-    try:
-        if not stat.S_ISREG(pem.stat().st_mode):
-            raise UsageError(f"{pem} is not a file, so no trust root is read from it")
-        with pem.open("rb") as file:
-            text = file.read(_LONGEST_PEM + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read the trust root {pem}: {error.strerror}") from None
+    text = content(pem, _LONGEST_PEM, "trust root")
     blocks = _BLOCK.findall(text)
-    if b"PRIVATE KEY" in text or not 1 <= len(blocks) <= _MOST or len(text) > _LONGEST_PEM:
+    if b"PRIVATE KEY" in text or not 1 <= len(blocks) <= _MOST:
         raise UsageError(f"{pem} must hold 1 to {_MOST} certificates as PEM, and no private key")
     try:
         certificates = [_certificate(block) for block in blocks]
     except ValueError:
         raise UsageError(f"{pem} holds a certificate that cannot be read") from None
     return {f"root-{n}": _ca_der(pem, one) for n, one in enumerate(certificates, 1)}
+
+
+def content(path: Path, longest: int, what: str) -> bytes:
+    """Read a regular file of at most longest bytes; UsageError says what it should have been."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{path} is not a file, so no {what} is read from it")
+        with path.open("rb") as file:
+            raw = file.read(longest + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the {what} {path}: {error.strerror}") from None
+    if len(raw) > longest:
+        raise UsageError(f"{path} is too long to be a {what}")
+    return raw
 
 
 def _ca_der(pem: Path, certificate: x509.Certificate) -> bytes:

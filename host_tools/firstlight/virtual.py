@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,10 +24,13 @@ from .errors import BoardError, UsageError
 SETTINGS_FILE = "virtual.json"
 POWER_FILE = "power.json"  # while the board is on: who runs it, and its port
 LOCK_FILE = "power.lock"  # held by the bridge while the board is on
+AIR_FILE = "air.json"  # what is around the board, as it was changed since it was made
+QUIRKS = ("lies", "scan fails", "no lease", "lease lost", "no W5500")  # boards/VIRTUAL/network.py
 _BLOCK = 4096
 _ANNOUNCE_S = 15.0
 _OFF_S = 5.0
 _LOOK_S = 0.01
+_MOST_SPEED = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Settings:
     wifi: dict[str, str]
     heap_bytes: int
     join_ms: int
+    speed: int = 1
+    tls_in_heap: bool = False
 
     @classmethod
     def load(cls, folder: Path) -> "Settings":
@@ -49,6 +54,8 @@ class Settings:
                 dict(facts["wifi"]),
                 int(facts["heap_bytes"]),
                 int(facts["join_ms"]),
+                int(facts.get("speed", 1)),
+                facts.get("tls_in_heap") is True,
             )
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(f"{folder} is not a virtual board: make one there first") from None
@@ -64,6 +71,8 @@ class Settings:
                 raise UsageError("wifi must name networks of 1 to 32 bytes, with their passwords")
         if self.heap_bytes < 16 * 1024 or not 0 <= self.join_ms <= 60_000:
             raise UsageError("heap_bytes must be at least 16 KB, join_ms 0 to 60000")
+        if not 1 <= self.speed <= _MOST_SPEED:
+            raise UsageError(f"speed must be from 1 to {_MOST_SPEED}")
 
     def as_json(self) -> bytes:
         """The content of virtual.json."""
@@ -151,6 +160,30 @@ class VirtualBoard:
         elif isinstance(pid, int):
             os.kill(pid, signal.SIGTERM)
             _wait(lambda: self.port is None, _OFF_S, "the virtual board does not switch off")
+
+    def set_air(
+        self,
+        *,
+        wifi: dict[str, str] | None = None,
+        rssi: dict[str, int | list[int]] | None = None,
+        hidden: list[str] | None = None,
+        quirks: list[str] | None = None,
+        cable: bool | None = None,
+    ) -> None:
+        """Change what is around the board, on or off; without arguments: as it was made.
+
+        wifi: the networks in reach, as in Settings. rssi: dBm of a network, or of each of its
+        access points; -50 by default. hidden: SSIDs that no scan shows. quirks: of QUIRKS. cable:
+        whether the cable of a W5500 is in; a board that was switched on with None has no W5500.
+        A network that is gone takes no TCP connection with it. Raise UsageError for what no board
+        could meet.
+        """
+        said = {"wifi": wifi, "rssi": rssi, "hidden": hidden, "quirks": quirks, "cable": cable}
+        air = {name: value for name, value in said.items() if value is not None}
+        replace(self.settings, wifi=wifi or {}).check()
+        if not set(quirks or ()) <= set(QUIRKS):
+            raise UsageError(f"a quirk must be one of: {', '.join(QUIRKS)}")
+        write_beside(self.folder / AIR_FILE, json.dumps(air, ensure_ascii=False).encode())
 
     @property
     def port(self) -> str | None:

@@ -9,8 +9,7 @@ import ssl
 import sys
 import time
 
-import wake
-
+import trust
 from aziot import dps
 from aziot.errors import AziotError, ServiceError
 from aziot.link import Link
@@ -38,7 +37,7 @@ def attempt(asked, context, operation_id):
 
 
 def main(asked):
-    context = wake.context(ssl, asked["root"].rpartition("/")[0] + "/")
+    context = trust.trusting(ssl, asked["root"].rpartition("/")[0] + "/")
     results = []
     operation_id = None
     for _ in range(asked["links"]):

@@ -23,8 +23,9 @@ Seen = list[tuple[float, str]]
 class Service:
     """A DPS whose answers are given: (status, more of the query, body), or None to hang up."""
 
-    def __init__(self, *answers: tuple[int, str, Any] | None) -> None:
+    def __init__(self, *answers: tuple[int, str, Any] | None, pubacks: str = "first") -> None:
         self.answers = list(answers)
+        self.pubacks = pubacks  # "first", "last" or "never": MQTT promises no order
         self.seen: Seen = []
 
     def __call__(self, sock: Any, ended: Any) -> None:
@@ -39,11 +40,15 @@ class Service:
             size = body[0] << 8 | body[1]
             topic = body[2 : 2 + size].decode()
             self.seen.append((time.monotonic(), topic))
-            sock.sendall(b"\x40\x02" + body[2 + size : 4 + size])
+            puback = b"\x40\x02" + body[2 + size : 4 + size]
+            if self.pubacks == "first":
+                sock.sendall(puback)
             answer = self.answers.pop(0)
             if answer is None:
                 return
             sock.sendall(self._publish(answer, topic.partition("$rid=")[2].partition("&")[0]))
+            if self.pubacks == "last":
+                sock.sendall(puback)
 
     def _publish(self, answer: tuple[int, str, Any], rid: str) -> bytes:
         status, more, document = answer
@@ -80,6 +85,12 @@ def test_retry_after_is_waited_for_and_dps_is_closed(run: Run) -> None:
     assert (result["found"], result["closed"]) == (["hub.example", "dev-1"], True)
     assert service.verbs() == ["iotdps-register", "iotdps-get-operationstatus", "DISCONNECT"]
     assert service.seen[1][0] - service.seen[0][0] >= 1.9, "polled before retry-after"
+
+
+@pytest.mark.parametrize("pubacks", ["last", "never"])
+def test_the_answer_counts_whenever_its_requests_puback_comes(run: Run, pubacks: str) -> None:
+    service = Service((202, "&retry-after=1", ASSIGNING), (200, "", ASSIGNED), pubacks=pubacks)
+    assert run(service)["results"][0]["found"] == ["hub.example", "dev-1"]
 
 
 def test_a_session_dropped_in_the_middle_is_taken_up_with_its_operation(run: Run) -> None:

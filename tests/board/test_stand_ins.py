@@ -51,7 +51,6 @@ def test_nvs_keeps_what_was_committed_over_a_power_cut(powered: virtual.VirtualB
         assert value(repl, "n.get_i32('count')") == 6
         assert value(repl, "esp32.NVS('aziot').get_i32('count')") == -5
     powered.power_off()
-    (powered.folder / "nvs.json.new").write_text('{"aziot": {"cou')
     with powered, Repl(powered.port or "") as repl:
         repl.exec("import esp32\nn = esp32.NVS('aziot')\nb = bytearray(8)")
         assert value(repl, "n.get_i32('count')") == -5
@@ -80,38 +79,6 @@ def test_nvs_is_as_small_as_the_chips(tmp_path: Path) -> None:
     with virtual.make(tmp_path, heap_bytes=1 << 20) as board, Repl(board.port or "") as repl:
         repl.exec("import esp32\nn = esp32.NVS('a')")
         assert errno_of(repl, code) == -0x1105
-
-
-def join(ssid: str, key: str) -> str:
-    return (
-        "import network, time\nw = network.WLAN(network.STA_IF)\nw.active(True)\n"
-        f"w.connect({ssid!r}, {key!r})\nfirst = w.status()\nt = time.ticks_ms()\n"
-        "while w.status() == 1001 and time.ticks_diff(time.ticks_ms(), t) < 3000:"
-        "\n time.sleep_ms(5)\n[first, w.status(), w.isconnected(), w.ifconfig()[0] != '0.0.0.0']"
-    )
-
-
-def test_the_radio_joins_a_listed_network_after_a_while(repl: Repl) -> None:
-    assert value(repl, join("home", "secret")) == [1001, 1010, True, True]
-    assert value(repl, "w.disconnect()\n[w.isconnected(), w.status()]") == [False, 1000]
-    assert value(repl, join("cafe", "")) == [1001, 1010, True, True]
-
-
-def test_the_radio_tells_why_it_did_not_join(repl: Repl) -> None:
-    assert value(repl, join("home", "wrong")) == [1001, 202, False, False]
-    assert value(repl, join("elsewhere", "secret")) == [1001, 201, False, False]
-
-
-def test_the_radio_knows_its_networks_and_its_address(repl: Repl) -> None:
-    repl.exec("import network\nw = network.WLAN(network.WLAN.IF_STA)")
-    assert errno_of(repl, "w.connect('home', 'secret')") == "Wifi Not Started"
-    assert value(repl, "w.active(True)\nsorted(n[0].decode() for n in w.scan())") == [
-        "cafe",
-        "home",
-    ]
-    assert value(repl, "list(w.config('mac'))") == list(bytes.fromhex("a1b2c3d4e5f6"))
-    assert value(repl, "network.hostname('me')\nnetwork.hostname()") == "me"
-    assert value(repl, "w is network.WLAN(network.STA_IF)") is True
 
 
 def test_the_clock_starts_unset_and_counts_whole_seconds(repl: Repl) -> None:

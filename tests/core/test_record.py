@@ -31,3 +31,17 @@ def test_nothing_and_foreign_bytes_are_absent():
 def test_only_an_object_is_a_record():
     for value in (5, [1], "text", None):
         assert record.unpack(record.pack(value)) is None
+
+
+def test_a_record_half_of_an_older_one_is_absent():
+    old = record.pack(VALUE)
+    new = record.pack(VALUE | {"n": 2})
+    for size in range(9, len(old)):
+        mixed = new[:size] + old[size:]
+        assert record.unpack(mixed) == (VALUE | {"n": 2} if mixed == new else None)
+
+
+def test_a_record_with_something_after_it_is_absent():
+    raw = record.pack(VALUE)
+    for tail in (b"\x00", b"\xff" * 9, b" ", raw):
+        assert record.unpack(raw + tail) is None

@@ -1,158 +1,215 @@
-"""supervisor.py: the table at its top, row by row."""
+"""supervisor.py: the table at its top, row by row; see also test_supervisor_clock.py."""
+
+import json
 
 from aziot.errors import ProtocolError, Refused, ServiceError
-from aziot.supervisor import DPS, HUB, Supervisor
-
-LOST = OSError(110)
-
-
-def failures(plan, error, count, now_s=0, step_s=0, jitter=0.5):
-    return [plan.failed(error, now_s + n * step_s, jitter) for n in range(count)]
+from aziot.supervisor import begin
+from tests.core.planned import ABSENT, BUSY, DPS, HUB, LOST, UNKNOWN, Board
 
 
-def test_a_kept_assignment_goes_straight_to_the_hub():
-    assert Supervisor(True, 1).step == HUB
-    assert Supervisor(False, 1).step == DPS
+def test_a_kept_assignment_goes_straight_to_the_hub_and_the_clock_comes_first():
+    for assigned, step in ((True, HUB), (False, DPS)):
+        plan = begin(assigned, 1)
+        assert (plan["step"], plan["key"], plan["wait_s"]) == (step, 0, 0)
+        assert plan["sync"]
+        assert not plan["radio"]
+        assert not plan["reset"]
+
+
+def test_a_plan_outlives_a_reset_as_json():
+    board = Board()
+    board.fails(LOST)
+    board.plan = json.loads(json.dumps(board.plan))
+    assert board.fails(LOST) == 15
 
 
 def test_a_hub_that_refuses_us_sends_us_to_dps_at_once():
     for code in (2, 4, 5):
-        plan = Supervisor(True, 1)
-        assert plan.failed(Refused(code), 0, 0.5) == 0
-        assert plan.step == DPS
+        board = Board()
+        assert board.fails(Refused(code)) == 0
+        assert board.step == DPS
 
 
-def test_a_hub_that_goes_on_refusing_is_asked_more_and_more_rarely():
-    plan = Supervisor(False, 1)
+def test_even_a_hub_that_was_lost_for_long_before_it_refuses_us():
+    board = Board()
+    for _ in range(9):
+        board.fails(LOST)
+    board.take("assigned")
+    assert board.fails(Refused(5)) == 0
+    assert board.step == DPS
+
+
+def test_a_hub_that_goes_on_refusing_is_asked_more_and_more_rarely_to_once_an_hour():
+    board = Board(False)
     waits = []
-    for _ in range(6):
-        plan.assigned()
-        waits.append(plan.failed(Refused(5), 0, 0.5))
-        assert plan.step == DPS
-    assert waits == [0, 7.5, 15, 30, 60, 120]
+    for _ in range(13):
+        board.take("assigned")
+        waits.append(board.fails(Refused(5)))
+        assert board.step == DPS
+    assert waits[:5] == [0, 7.5, 15, 30, 60]
+    assert waits[-1] == 2700
 
 
-def test_a_busy_hub_is_asked_again():
-    for error in (Refused(3), Refused(1), ProtocolError("x"), LOST):
-        plan = Supervisor(True, 1)
-        assert plan.failed(error, 0, 0.5) == 3.75
-        assert plan.step == HUB
+def test_a_hub_that_is_not_reached_or_busy_is_asked_again_not_before_5_seconds():
+    for error in (Refused(3), Refused(1), ProtocolError("x"), LOST, BUSY):
+        for jitter, wait_s in ((0, 5), (0.5, 7.5)):
+            board = Board(jitter=jitter)
+            assert board.fails(error) == wait_s
+            assert board.step == HUB
 
 
 def test_an_unreachable_hub_is_retried_for_15_to_30_minutes_before_dps():
-    for jitter, minutes in ((0.0, 15), (0.5, 22.5), (0.999, 30)):
-        plan = Supervisor(True, 1)
-        now_s = 0
-        while plan.step == HUB:
-            plan.failed(LOST, now_s, jitter)
-            now_s += 10
-        assert minutes * 60 - 2 <= now_s - 10 <= minutes * 60 + 10
+    for jitter, minutes in ((0, 15), (0.5, 22.5), (0.999, 30)):
+        board = Board(jitter=jitter)
+        start_s = board.now_s
+        while board.step == HUB:
+            last_s = board.now_s
+            board.fails(LOST)
+        assert minutes * 60 - 2 <= last_s - start_s <= minutes * 60 + 300
 
 
-def test_when_dps_names_the_same_lost_hub_it_has_its_patience_again():
-    plan = Supervisor(True, 1)
-    failures(plan, LOST, 2, 0, 1801)
-    assert plan.step == DPS
-    plan.assigned()
-    assert plan.failed(LOST, 1900, 0.5) > 3.75  # the count of failures stays
-    assert plan.step == HUB
+def impatient(keys=1):
+    """A board that asks DPS about a hub that it does not reach."""
+    board = Board(keys=keys)
+    board.fails(LOST)
+    board.fails(LOST, 1801)
+    assert board.step == DPS
+    return board
+
+
+def test_when_dps_names_the_same_lost_hub_it_has_its_patience_again_and_backoff_goes_on():
+    board = impatient()
+    board.take("assigned")
+    assert (board.step, board.plan["wait_s"]) == (HUB, 0)
+    assert board.fails(LOST) == 30
+    assert board.step == HUB
 
 
 def test_a_hub_that_nobody_refused_is_tried_again_when_dps_fails():
-    for error in (LOST, ServiceError("no", 404), ServiceError("no", 401)):
-        plan = Supervisor(True, 1)
-        failures(plan, LOST, 2, 0, 1801)
-        assert plan.step == DPS
-        plan.failed(error, 1900, 0.5)
-        assert plan.step == HUB
-        assert plan.failed(LOST, 2000, 0.5) >= 3.75
-        assert plan.step == HUB  # with its patience again
+    for error in (LOST, ABSENT, UNKNOWN, BUSY, ProtocolError("x")):
+        board = impatient()
+        assert 5 <= board.fails(error, 61) <= 300
+        assert board.step == HUB
+        board.fails(LOST)
+        assert board.step == HUB  # with its patience again
 
 
-def test_a_hub_that_refused_us_is_not_tried_before_dps_has_answered():
-    plan = Supervisor(True, 1)
-    plan.failed(Refused(5), 0, 0.5)
-    failures(plan, LOST, 5)
-    assert plan.step == DPS
+def test_out_of_patience_dps_is_asked_with_every_key_before_the_hub_again():
+    board = impatient(keys=2)
+    assert board.fails(UNKNOWN) == 0
+    assert (board.step, board.plan["key"]) == (DPS, 1)
+    assert board.fails(UNKNOWN) <= 300
+    assert (board.step, board.plan["key"]) == (HUB, 0)
 
 
-def test_a_hub_that_refuses_us_after_all_is_left_for_dps():
-    plan = Supervisor(True, 1)
-    failures(plan, LOST, 2, 0, 1801)
-    plan.failed(LOST, 1900, 0.5)  # DPS does not answer: the hub again
-    plan.failed(Refused(5), 2000, 0.5)
-    failures(plan, LOST, 3)
-    assert plan.step == DPS
+def test_a_hub_that_refused_us_waits_until_dps_can_be_asked():
+    board = Board()
+    board.fails(Refused(5))
+    for error in (LOST, BUSY, ProtocolError("x"), LOST, BUSY):
+        board.fails(error)
+        assert board.step == DPS
+
+
+def test_a_hub_that_refused_us_has_another_chance_when_dps_will_not_have_us():
+    board = Board()
+    board.fails(Refused(5))
+    assert board.fails(ABSENT) >= 600
+    assert board.step == HUB
+    assert board.fails(Refused(5)) == 0
+    assert board.step == DPS
+    assert board.fails(ABSENT) >= 600
+
+
+def test_a_hub_that_refused_us_before_dps_named_it_again_and_that_is_lost_now_is_not_given_up():
+    board = Board()
+    board.fails(Refused(5))
+    board.take("assigned")
+    board.fails(LOST)
+    board.fails(LOST, 1801)
+    assert board.step == DPS
+    board.fails(LOST)
+    assert board.step == HUB
+
+
+def test_without_a_hub_it_is_dps_again_whatever_it_says():
+    for error in (LOST, BUSY, ABSENT, UNKNOWN):
+        board = Board(False)
+        for _ in range(4):
+            board.fails(error)
+            assert board.step == DPS
 
 
 def test_a_busy_dps_does_not_cost_the_key():
-    plan = Supervisor(False, 2)
-    for code in (1, 3):
-        plan.failed(Refused(code), 0, 0.5)
-    assert plan.key == 0
+    board = Board(False, 2)
+    for error in (Refused(1), Refused(3), BUSY, LOST, ProtocolError("x")):
+        board.fails(error)
+        assert board.plan["key"] == 0
 
 
-def test_a_good_connection_ends_the_count():
-    plan = Supervisor(True, 1)
-    failures(plan, LOST, 5)
-    plan.connected()
-    assert plan.failed(LOST, 10**6, 0.5) == 3.75
-    assert plan.step == HUB
+def test_a_hub_that_acknowledges_ends_all_counts():
+    board = Board()
+    for _ in range(5):
+        board.fails(LOST)
+    board.take("alive")
+    assert board.fails(LOST, 10**6) == 7.5
+    assert board.step == HUB
 
 
-def test_a_refused_primary_key_is_followed_by_the_secondary_at_once():
-    plan = Supervisor(False, 2)
-    assert plan.failed(ServiceError("no", 401), 0, 0.5) == 0
-    assert (plan.step, plan.key) == (DPS, 1)
+def test_a_refused_key_is_followed_by_the_other_at_once():
+    for error in (UNKNOWN, Refused(5), Refused(4)):
+        board = Board(False, 2)
+        assert board.fails(error) == 0
+        assert (board.step, board.plan["key"]) == (DPS, 1)
+        board.take("assigned")
+        board.take("alive")
+        board.fails(Refused(5), 100)
+        assert board.fails(error) == 0
+        assert board.plan["key"] == 0
 
 
-def test_when_both_keys_are_refused_the_wait_is_long_and_they_take_turns():
-    plan = Supervisor(False, 2)
-    waits = failures(plan, ServiceError("no", 401), 6)
-    assert waits[0] == 0
-    assert min(waits[1:]) >= 600
-    assert max(waits) <= 3600
-    plan.failed(ServiceError("no", 401), 0, 0.5)
-    assert plan.key == 1
-
-
-def test_dps_may_refuse_in_connack_too():
-    plan = Supervisor(False, 2)
-    assert plan.failed(Refused(5), 0, 0.5) == 0
-    assert plan.key == 1
-
-
-def test_a_single_key_that_is_refused_is_retried_slowly():
-    plan = Supervisor(False, 1)
-    assert min(failures(plan, ServiceError("no", 401), 4)) >= 450
-    assert plan.key == 0
+def test_when_every_key_is_refused_the_wait_is_10_to_60_minutes_and_they_take_turns():
+    for jitter in (0, 0.999):
+        board = Board(False, 2, jitter)
+        for _ in range(6):
+            assert (board.plan["key"], board.fails(UNKNOWN)) == (0, 0)
+            assert board.plan["key"] == 1
+            assert 600 <= board.fails(UNKNOWN) <= 3600
 
 
 def test_what_will_not_pass_by_itself_is_retried_slowly_and_with_the_same_key():
     for status in (400, 403, 404, 405, 200):
-        plan = Supervisor(False, 2)
-        assert 300 <= plan.failed(ServiceError("no", status), 0, 0.5) <= 3600
-        assert plan.key == 0
+        board = Board(False, 2)
+        for _ in range(4):
+            assert 600 <= board.fails(ServiceError("no", status)) <= 3600
+            assert board.plan["key"] == 0
 
 
 def test_what_may_pass_is_retried_with_backoff():
-    for error in (
-        ServiceError("busy", 500, None, None, None, True),
-        ProtocolError("x"),
-        LOST,
-        Refused(3),
-    ):
-        assert failures(Supervisor(False, 1), error, 4) == [3.75, 7.5, 15, 30]
+    for error in (BUSY, ProtocolError("x"), LOST, Refused(3)):
+        board = Board(False)
+        assert [board.fails(error) for _ in range(7)] == [7.5, 15, 30, 60, 120, 225, 225]
 
 
-def test_retry_after_is_heeded():
-    plan = Supervisor(False, 1)
-    error = ServiceError("busy", 429, None, None, 120, True)
-    assert plan.failed(error, 0, 0.5) == 120
+def test_retry_after_is_heeded_if_it_is_longer():
+    for assigned in (True, False):
+        board = Board(assigned)
+        assert board.fails(ServiceError("busy", 429, None, None, 120, True)) == 120
+        assert board.fails(ServiceError("busy", 429, None, None, 1, True)) == 15
+    assert board.fails(ServiceError("still assigning", 202, None, None, 300, True)) == 300
 
 
 def test_no_wait_is_ever_longer_than_an_hour():
-    for error in (ServiceError("no", 404), LOST, Refused(5)):
-        for jitter in (0.0, 0.999):
-            plan = Supervisor(False, 2)
-            assert max(failures(plan, error, 50, jitter=jitter)) <= 3600
+    for error in (ABSENT, UNKNOWN, LOST, Refused(5), BUSY):
+        for assigned in (True, False):
+            board = Board(assigned, 2, 0.999)
+            assert max(board.fails(error) for _ in range(50)) <= 3600
+
+
+def test_reprovisioning_asks_dps_at_once_and_does_not_forget_the_hub():
+    for error in (LOST, ABSENT, UNKNOWN):
+        board = Board()
+        board.take("alive")
+        assert board.take("reprovision") == 0
+        assert board.step == DPS
+        assert 5 <= board.fails(error) <= 300
+        assert board.step == HUB

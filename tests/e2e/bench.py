@@ -65,8 +65,12 @@ class Bench:
 
     def set_heap(self, heap_bytes: int) -> None:
         """Give the board's code so much memory, from its next power-on."""
+        self.tune(heap_bytes=heap_bytes)
+
+    def tune(self, **settings: Any) -> None:
+        """Change what virtual.json says: heap_bytes, speed... from its next power-on."""
         path = self.board.folder / "virtual.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"heap_bytes": heap_bytes}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | settings))
 
     def forget(self) -> None:
         """Erase what the board remembers of its hub: its next boot is a first one."""

@@ -13,7 +13,7 @@ import click
 
 from ..errors import ToolError
 
-_VERBS = ("demo", "emulate", "enroll", "fault", "inject", "keys", "virtual")
+_VERBS = ("demo", "emulate", "enroll", "fault", "inject", "keys", "roots", "virtual")
 
 
 class _NobodyReads(Exception):
@@ -53,6 +53,7 @@ def firstlight() -> None:
     What it is to do wrong:                      firstlight fault --help
     A device key from a group's key:             firstlight keys derive --help
     A board gets its firmware and identity:      firstlight inject --help
+    New trust roots for boards in the field:     firstlight roots --help
 
     \b
     Exit codes: 0 done, 1 failed, 2 wrong input, 3 the board or its port, 4 the service said no,

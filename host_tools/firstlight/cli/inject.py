@@ -16,9 +16,11 @@ from ..boards import Board
 from ..errors import ToolError, UsageError
 from ..firstboot import watch
 from ..repl import Repl
+from ..rootbundle import modulus_b64
 from ..roots import azure_roots, roots_from
 from ..stage import StagedFile, compiled, loads_mpy, plan
 from .options import key, secret, source_option
+from .roots import public_key_from, roots_key_option
 
 _MAX_APP = 65536  # bytes
 
@@ -39,7 +41,23 @@ _MAX_APP = 65536  # bytes
 )
 @click.option("--endpoint", help="DPS's host, if not Azure's global one.")
 @click.option("--mqtt-port", type=int, help="Its port and the hub's, if not 8883.")
-@click.option("--ntp", help="A time server, HOST or HOST:PORT, if not pool.ntp.org.")
+@click.option("--https-port", type=int, help="DPS's HTTPS port, asked for the time, if not 443.")
+@click.option(
+    "--ntp",
+    multiple=True,
+    help="A time server, HOST or HOST:PORT, if not pool.ntp.org; may be repeated.",
+)
+@click.option(
+    "--ethernet",
+    metavar="PINS",
+    help="A W5500 instead of Wi-Fi: spi=1,sck=12,mosi=11,miso=13,cs=10,int=4,reset=9.",
+)
+@click.option(
+    "--ifconfig",
+    metavar="ADDRESS,MASK,GATEWAY,DNS",
+    help="A static address, on Ethernet or on the one Wi-Fi network.",
+)
+@click.option("--led", help="The pin of a status LED: 2, LED; ~2 if a low level lights it.")
 @click.option("--payload", metavar="JSON", help="An object for custom allocation.")
 @click.option("--model-id", help="The device's IoT Plug and Play model, dtmi:...")
 @click.option(
@@ -47,6 +65,7 @@ _MAX_APP = 65536  # bytes
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Trust this root certificate (PEM) instead of Azure's: a local Azure's.",
 )
+@roots_key_option(False, "boards without one keep the roots they are given now")
 @click.option(
     "--app",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -130,12 +149,42 @@ def _document(wishes: dict[str, Any]) -> dict[str, Any]:
     given = {
         "endpoint": wishes["endpoint"],
         "port": wishes["mqtt_port"],
-        "ntp": wishes["ntp"],
+        "https_port": wishes["https_port"],
+        "ntp": list(wishes["ntp"]) or None,
+        "ethernet": _ethernet(wishes["ethernet"]),
+        "led": _led(wishes["led"]),
         "model_id": wishes["model_id"],
         "payload": _payload(wishes["payload"]),
+        "roots_key": wishes["roots_key"] and modulus_b64(public_key_from(wishes["roots_key"])),
         "wifi": [_network(text) for text in wishes["wifi"]] or None,
     }
-    return document | {name: value for name, value in given.items() if value is not None}
+    document |= {name: value for name, value in given.items() if value is not None}
+    if wishes["ifconfig"]:
+        _addressed(document)["ifconfig"] = wishes["ifconfig"].split(",")
+    return document
+
+
+def _addressed(document: dict[str, Any]) -> dict[str, Any]:
+    """What a static address is for. Raise UsageError if that is not one thing."""
+    networks = [document["ethernet"]] if "ethernet" in document else document.get("wifi", [])
+    if len(networks) != 1:
+        raise UsageError("--ifconfig is for Ethernet, or for one Wi-Fi network")
+    found: dict[str, Any] = networks[0]
+    return found
+
+
+def _ethernet(text: str | None) -> dict[str, Any] | None:
+    try:
+        pairs = (pair.split("=") for pair in text.split(",")) if text else ()
+        return {name: int(pin) for name, pin in pairs} or None
+    except ValueError:
+        raise UsageError("--ethernet must be NAME=NUMBER,...: see --help") from None
+
+
+def _led(text: str | None) -> int | str | None:
+    if text and text.lstrip("~").isdigit():
+        return ~int(text[1:]) if text[0] == "~" else int(text)
+    return text
 
 
 def _payload(text: str | None) -> Any:

@@ -18,6 +18,7 @@ def virtual() -> None:
       firstlight virtual make bench-1 --wifi firstlight=file:wifi.txt
       firstlight virtual on bench-1
       mpremote connect /dev/pts/3 repl
+      firstlight virtual air bench-1 --without firstlight
     """
 
 
@@ -53,6 +54,39 @@ def on(folder: Path) -> None:
         click.echo(f"on {board.port}; Ctrl-C cuts the power", err=True)
         for piece in board.follow():
             click.echo(piece, nl=False)
+
+
+@virtual.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--without", multiple=True, metavar="SSID", help="A network that is gone.")
+@click.option("--rssi", multiple=True, metavar="SSID=DBM", help="How strong a network is.")
+@click.option("--hidden", multiple=True, metavar="SSID", help="A network that no scan shows.")
+@click.option("--quirk", multiple=True, metavar="NAME", help="lies, scan fails, no lease, ...")
+@click.option("--cable/--no-cable", default=None, help="A W5500's; in before the power is on.")
+def air(
+    folder: Path,
+    without: tuple[str, ...],
+    rssi: tuple[str, ...],
+    hidden: tuple[str, ...],
+    quirk: tuple[str, ...],
+    cable: bool | None,
+) -> None:
+    """Change what is around the board in FOLDER, on or off. Without options: as it was made."""
+    from ..virtual import VirtualBoard  # noqa: PLC0415
+
+    board = VirtualBoard(folder)
+    left = {ssid: key for ssid, key in board.settings.wifi.items() if ssid not in without}
+    try:
+        heard = {ssid: int(dbm) for ssid, _, dbm in (text.rpartition("=") for text in rssi)}
+    except ValueError:
+        raise UsageError("--rssi must be SSID=DBM, as in home=-70") from None
+    board.set_air(
+        wifi=left if without else None,
+        rssi=dict(heard) or None,
+        hidden=list(hidden) or None,
+        quirks=list(quirk) or None,
+        cable=cable,
+    )
 
 
 def _network(text: str) -> Any:
