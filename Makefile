@@ -56,7 +56,7 @@ types-%: $(READY)
 size: $(READY) ## .mpy bytes and the smallest heap for a first boot, against their budgets
 	$(BIN)/python -m tests.size
 
-bench: $(READY) ## speed and memory of the local Azure, beside servers that do less; QUICK=1: a trial
+bench: $(READY) ## the local Azure beside servers that do less, and a soak of the firmware; QUICK=1: a trial
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 system: ## programs that only some tests need, by apt (as root), and the Node SDKs, by npm

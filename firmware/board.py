@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ("clock", "net", "ssl")  # for device.py, which imports nothing that a port may lack
 
-_spaces: list = []  # nvsstore.py's, which nobody can close: they outlive it
+# What outlives the module that made it: nvsstore.py's spaces, which nobody can close, and
+# picopower.py's timers, which stop when nothing keeps them.
+_lasting: list = []
 _EPOCH_AT = 946684800 if clock.gmtime(0)[0] == 2000 else 0  # Unix seconds at this port's zero
 
 
@@ -58,7 +60,7 @@ def __getattr__(name: str) -> "Any":
     """Give what else a board can do, loaded for the call: to store, and what power.py has."""
     if name in ("load", "save", "erase"):
         store = _loaded("filestore", "nvsstore")
-        store.spaces = _spaces
+        store.spaces = _lasting
         return getattr(store, name)
     return getattr(_loaded("picopower", "power"), name)
 

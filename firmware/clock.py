@@ -26,8 +26,8 @@ def run(device: "Device") -> int:
     board = device.board
     known = __import__("dates").plausible(board.unix_time())
     sources = device.me["ntp"] + [""]  # HTTPS is the one without a name
-    if known:  # now and then begin with another: the first may be what is wrong
-        first = board.entropy(1)[0] & 15
+    if known:  # the first may be what is wrong: begin with another, often if something is amiss
+        first = board.entropy(1)[0] % (len(sources) if device.error else 16)
         sources = sources[first:] + sources[:first]
     told = ""
     moves: dict[int, str] = {}  # what was said and is not believed yet, and by whom
@@ -35,7 +35,7 @@ def run(device: "Device") -> int:
         try:
             move: int = device.call("sntp" if source else "webtime", "ask", device, source)
             move -= board.unix_time()
-        except (OSError, AziotError) as e:
+        except (OSError, AziotError, MemoryError) as e:
             told += "; %s: %s" % (source or "HTTPS", e)
             continue
         finally:

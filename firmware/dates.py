@@ -52,7 +52,7 @@ def http_date(text: str) -> int:
     for bit in range(31, -1, -1):  # of the last second whose text is not later
         if iso(at | 1 << bit) <= wanted:
             at |= 1 << bit
-    rest = _DAYS[5 * civil(at)[3] :][:5] + "  GMT"
-    if iso(at) != wanted or text[:5] + text[16:17] + text[25:] != rest:
+    rest = _DAYS[5 * civil(at)[3] :][:5] + "    GMT"
+    if iso(at) != wanted or text[:5] + text[7:8] + text[11:12] + text[16:17] + text[25:] != rest:
         raise ValueError("not a date")
     return at

@@ -8,7 +8,6 @@ ethernet.py, clock.py, register.py, serve.py), and what they call for. Registeri
 a board's life, and its code would take the memory that the hub's TLS session is in want of.
 """
 
-import errno
 import gc
 import sys
 
@@ -29,8 +28,9 @@ _TOKEN_S = const(3600)  # what the SDKs ask for (protocol.md 1.4)
 _LIMIT_MS = const(30000)  # of each of a link's waits
 _LONGEST = const(8192)  # bytes of a packet that comes
 _KEEPALIVE_S = const(240)  # what azure-sdk-for-c suggests; the most a hub heeds is 1177
+_TURN_MS = const(1000)  # app.py's, while the board waits
 _PHASE_MS = const(600000)  # within which a phase ends, or a peer answers: each wait is less
-_AWAKE_S = const(120)  # at the most, of a board that sleeps between its samples
+_AWAKE_S = const(120)  # beyond that, a board that sleeps between its samples waits asleep
 
 
 class Device:
@@ -43,13 +43,14 @@ class Device:
     not taken; reset: why the board started; work: app.py, falsy until it is loaded; nic: the
     network's interface, False for one that could not be made; wish: what ends serving ("renew",
     "reprovision", "sleep"); asked: the last wish to provision anew that was followed;
-    operation_id: of a registration, as it is kept.
+    operation_id: of a registration, as it is kept; lean: whether app.py waits until DPS has
+    answered, because it left no memory for that; dropped: messages, before the last reset.
 
     phase: what is being done; error: the last one, until the hub acknowledges something again;
     sent: messages acknowledged since the start; served: whether any was since the plan was made;
     trusts: a TLS context, None for one to be made; on_trial: whether its roots have yet to reach
     the hub; old_roots: above 0 if those before them have their turn (trust.py); up_s: seconds
-    since the start, deep sleep included.
+    since the start, deep sleep included; woke_s: what it was when the board woke.
     """
 
     me: dict
@@ -67,6 +68,8 @@ class Device:
     wish: str | None
     asked: str | None
     operation_id: str | None
+    lean: bool
+    dropped: int
     phase: str
     error: str
     sent: int
@@ -76,6 +79,7 @@ class Device:
     old_roots: int
     at_ms: int
     up_s: int
+    woke_s: int
 
     def live(self) -> None:
         """Do one thing after the other; never return."""
@@ -90,7 +94,8 @@ class Device:
     def step(self) -> int:
         """Do the next thing, up to its end or its failure. Return the seconds to wait then."""
         event = "offline"
-        if self.kept and not self.work:  # from now on the board measures, connected or not
+        if self.kept and not self.work and not (self.lean and self.plan["step"]):
+            # From now on the board measures, connected or not.
             self.call("hire", "run", self)
         if self.trusts is None:
             self.call("trust", "equip", self)
@@ -106,24 +111,26 @@ class Device:
             self.decide("renew" if outcome == "sleep" else outcome, None)
             if outcome == "sleep":
                 self.call("leave", "sleep", self, self.work.measured())
-        except (OSError, AziotError) as e:
-            self.call("trouble", "take", self, event, e)
-        except MemoryError:  # one thing was too large: the next connection may do without it
+        except (OSError, AziotError, MemoryError) as e:
             gc.collect()
-            self.call("trouble", "take", self, event, OSError(errno.ENOMEM))
+            self.call("trouble", "take", self, event, e)
         return int(self.plan["wait_s"])
 
     def rest(self, wait_s: int) -> None:
         """Let the time pass, and measure meanwhile; or leave this life, if it is time to."""
         if self.plan["reset"]:
-            self.call("leave", "reset", self)
-        if self.work and self.work.sleeps and self.up_s > _AWAKE_S:
+            self.call("leave", "reset", self, "nothing answers")
+        late = self.up_s + wait_s > self.woke_s + _AWAKE_S
+        if late and wait_s and self.work and self.work.sleeps:
             self.call("leave", "sleep", self, max(wait_s * 1000, self.work.measured()))
         left_ms = wait_s * 1000
         self.clock.promise(left_ms + _PHASE_MS)
         until_ms = self.clock.ticks_add(self.clock.ticks_ms(), left_ms)
         while left_ms > 0:
-            self.clock.sleep_ms(min(left_ms, self.work.measured()) if self.work else left_ms)
+            if self.work:
+                self.work.tick()
+                left_ms = min(left_ms, self.work.measured(), _TURN_MS)
+            self.clock.sleep_ms(left_ms)
             left_ms = self.clock.ticks_diff(until_ms, self.clock.ticks_ms())
 
     def connect(self, host: str, name: str, user: str, resource: str, policy: str = "") -> Link:
@@ -183,7 +190,10 @@ class Device:
         self.phase = phase
         self.call("notes", "note", self.board, phase)
         self.tell()
-        return self.call(phase, "run", self)
+        try:
+            return self.call(phase, "run", self)
+        finally:  # what a phase that did not fit into memory had loaded already, too
+            let_go("aziot.session", "aziot.provision", "aziot.dps")
 
 
 def let_go(*names: str) -> None:

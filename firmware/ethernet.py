@@ -30,7 +30,7 @@ def run(device: "Device") -> None:
     settings, restart = device.me["ethernet"], device.plan["radio"]
     if not device.nic:
         if device.nic is False and restart:
-            device.board.reset()
+            device.call("leave", "reset", device, "no W5500")
         device.nic = False
         device.nic = _made(device.board.machine, settings)
     nic = device.nic

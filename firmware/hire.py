@@ -23,16 +23,21 @@ def run(device: "Device") -> None:
     try:
         import app
 
-        interval_ms = max(100, int(app.INTERVAL_S * 1000))
+        # Half of the ticks' period, 6.2 days, is the longest that can be counted.
+        interval_ms = max(100, min(int(float(app.INTERVAL_S) * 1000), 500000000))
+        if not callable(app.sample):
+            raise TypeError("sample is no function")
     except (Exception, SystemExit) as e:  # the user's file: whatever it does
         app, fault = None, e
-        device.say("app", "app.py cannot be used: %r" % e)
     work = Work(device, app, interval_ms)
     work.fault = fault
+    if fault:
+        work.failed("app.py cannot be used", fault)
     most = getattr(app, "OUTBOX", _MOST)
     most = most if type(most) is int and 1 <= most <= 256 else _MOST
     name = "".join(["%02x" % b for b in device.board.entropy(4)])
     device.outbox = Outbox(name, most, device.board)
     device.outbox.saves = bool(getattr(app, "KEEP", False))
-    device.work = work
+    device.outbox.dropped = max(device.outbox.dropped, device.dropped)
+    device.work, device.lean = work, False
     work.call("start", work)

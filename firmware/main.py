@@ -8,6 +8,8 @@ import gc
 import sys
 import time
 
+from micropython import kbd_intr
+
 gc.threshold(1024)  # what follows loads dense: a TLS session wants its memory in few pieces
 
 import board  # noqa: E402
@@ -27,16 +29,19 @@ def say(step: str, text: object) -> None:
 
 
 try:
-    device = __import__("wake").run(board, time, say)
-    let_go("wake")
-    device.live()
-except IdentityError as e:
-    say("id", "no identity (%s); give it one: firstlight inject" % e)
+    try:
+        device = __import__("wake").run(board, time, say)
+        let_go("wake")
+        device.live()
+    except IdentityError as e:
+        say("id", "no identity (%s); give it one: firstlight inject" % e)
+    except Exception as e:
+        sys.print_exception(e)
+        say("fault", "this is a bug; reset in 30 s")
+        time.sleep(30)
+        board.reset()
 except KeyboardInterrupt:
+    kbd_intr(-1)  # a second one must not come between
     board.watchdog(_AT_WORK_MS)  # somebody sits at the REPL
+    kbd_intr(3)
     raise
-except Exception as e:
-    sys.print_exception(e)
-    say("fault", "this is a bug; reset in 30 s")
-    time.sleep(30)
-    board.reset()

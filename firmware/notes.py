@@ -19,9 +19,9 @@ _PLANNED = {"reset": "hard reset", "fault": "hard reset", "sleep": "deep sleep"}
 
 
 def note(
-    board: "Any", phase: str, error: "BaseException | None" = None, final: bool = False
+    board: "Any", phase: str, error: "BaseException | str | None" = None, final: bool = False
 ) -> None:
-    """Keep the phase, and the error; None keeps the last one.
+    """Keep the phase, and the error, or what told() made of it; "" or None keeps the last one.
 
     final: the board is about to reset or to sleep. Where keeping costs wear (RP2) only such a
     note is kept. Phases "reset", "fault" and "sleep" say what comes, others what is being done.
@@ -29,7 +29,7 @@ def note(
     kept = record.unpack(board.recall()) or {}
     kept["phase"] = phase
     if error:
-        kept["error"] = told(error)
+        kept["error"] = error if isinstance(error, str) else told(error)
     board.remember(record.pack(kept), final)
 
 
@@ -39,12 +39,13 @@ def story(board: "Any") -> dict:
     {"reset": str, "boots": int, "phase"?: str, "error"?: str}; boots since the power came.
     """
     kept = record.unpack(board.recall()) or {}
-    boots = kept.get("boots", 0) + 1
-    found = {"boots": boots, "reset": board.reset_cause()}
+    cause = board.reset_cause()
+    boots = 1 if cause == "power on" else kept.get("boots", 0) + 1  # a file outlives a power cut
+    found = {"boots": boots, "reset": cause}
     for name in ("phase", "error"):
         if name in kept:
             found[name] = kept[name]
-    if found["reset"] == "reset":
+    if cause == "reset":
         found["reset"] = _PLANNED.get(kept.get("phase", ""), "watchdog")
     board.remember(record.pack({"boots": boots, "phase": "boot"}), True)
     return found

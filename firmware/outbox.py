@@ -60,7 +60,8 @@ class Outbox:
             self.pop(self._queue[0])
             self.dropped += 1
         self._number = number
-        self._queue.append([number, bag, body, False, self._free.pop(), False])
+        self._queue.append([number, bag, body, False, self._free[-1], False])
+        self._free.pop()  # only now: a slot is not lost where there was no memory for the rest
         if self.saves:
             self.spill(self._store)
 
@@ -74,13 +75,19 @@ class Outbox:
     def pop(self, message: list) -> None:
         """Forget the oldest, which was acknowledged; do nothing if another is the oldest now."""
         if message is self.head():
-            del self._queue[0]
             self._free.append(message[4])
+            del self._queue[0]
             if message[5]:
                 try:
                     self._store.erase("o%d" % message[4])
                 except OSError:  # it comes once more after a reset, under the same id
                     pass
+
+    def shed(self) -> None:
+        """Drop the older half, which is counted: there is no memory for all of it."""
+        for _ in range(len(self._queue) + 1 >> 1):
+            self.pop(self._queue[0])
+            self.dropped += 1
 
     def spill(self, store) -> None:  # type: ignore[no-untyped-def]
         """Save what was not saved yet: before a planned reset or deep sleep."""
@@ -88,9 +95,9 @@ class Outbox:
         for message in self._queue:
             if not message[5]:
                 message[5] = True  # or was tried in vain: once is enough for flash that is full
-                text = ("%08x%s\n" % (message[0], message[1])).encode() + message[2]
-                if len(text) <= 1016:  # a store takes 1024; what is longer is in memory alone
-                    try:
+                try:
+                    text = ("%08x%s\n" % (message[0], message[1])).encode() + message[2]
+                    if len(text) <= 1016:  # a store takes 1024; what is longer is in memory alone
                         store.save("o%d" % message[4], b"%08x" % crc32(text, 1) + text)
-                    except OSError:
-                        pass
+                except (MemoryError, OSError):
+                    pass

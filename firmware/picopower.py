@@ -10,7 +10,7 @@ import time
 import machine
 
 from aziot._const import const
-from board import load, save
+from board import _lasting, load, save
 from power import light
 
 TYPE_CHECKING = const(0)
@@ -35,17 +35,19 @@ def reset_cause() -> str:
 def watchdog(timeout_ms: int) -> "Callable[[], None]":
     """Start the watchdog; return what feeds it. A second call adds a deadline of its own."""
     hardware = machine.WDT(timeout=_HARDWARE_MS)
-    kept: list = [0, None]  # the deadline; the timer, which nothing else keeps from the collector
+    until_ms = 0
 
     def feed() -> None:
-        kept[0] = time.ticks_add(time.ticks_ms(), timeout_ms)
+        nonlocal until_ms
+        until_ms = time.ticks_add(time.ticks_ms(), timeout_ms)
 
     def tick(_: object) -> None:
-        if time.ticks_diff(kept[0], time.ticks_ms()) > 0:
+        if time.ticks_diff(until_ms, time.ticks_ms()) > 0:
             hardware.feed()
 
     feed()
-    kept[1] = machine.Timer(-1, period=_FEED_MS, callback=tick)
+    # The hardware keeps no timer from the collector, which stops it (ports/rp2/machine_timer.c).
+    _lasting.append(machine.Timer(-1, period=_FEED_MS, callback=tick))
     return feed
 
 

@@ -47,7 +47,13 @@ def deep_sleep(ms: int, nic: "Any" = None) -> None:
 
 
 def light(pin: "int | str") -> "Callable[[bool], object]":
-    """Return what lights the LED at a pin. ~2: the one at pin 2, lit while that is low."""
+    """Return what lights the LED at a pin. ~2: the one at pin 2, lit while that is low.
+
+    Where the board has no such pin it lights nothing: a LED is not worth a board.
+    """
     low = isinstance(pin, int) and pin < 0
-    out = machine.Pin(~int(pin) if low else pin, machine.Pin.OUT)
+    try:
+        out = machine.Pin(~int(pin) if low else pin, machine.Pin.OUT)
+    except (TypeError, ValueError):
+        return lambda lit: None  # noqa: ARG005
     return lambda lit: out.value(lit != low)

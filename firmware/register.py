@@ -7,7 +7,6 @@ taken up again: its id is kept as soon as DPS has given it.
 from aziot import dps, record
 from aziot._const import const
 from aziot.provision import provision
-from device import let_go
 
 TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
@@ -35,18 +34,18 @@ def run(device: "Device") -> str:
 
     def told(step: str, text: str) -> None:
         device.progress()
-        device.say(step, text)
         _keep(device, registration.operation_id)
+        device.say(step, text)
 
     try:
         found = provision(link, registration, device.clock, _LIMIT_MS, board.jitter(), told)
         device.kept = {"whose": me["whose"], "hub": found[0], "device_id": found[1]}
         device.kept["reprovision"] = device.asked
+        device.wish = None
         device.say("dps", "assigned to %s as %s" % found[:2])
         _save(device, "assignment", device.kept)
     finally:
         _keep(device, registration.operation_id)
-        let_go("aziot.provision", "aziot.dps", "aziot.record")
     return "assigned"
 
 

@@ -81,5 +81,5 @@ def _roots(device: "Device", wanted: "Any") -> tuple:
     if status == 202:
         device.trusts = None  # the next connection reads them
         device.old_roots = 0
-        device.wish = "renew"
+        device.wish = device.wish or "renew"
     return status, text

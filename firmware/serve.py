@@ -7,7 +7,6 @@ from aziot import hub
 from aziot._const import const
 from aziot.link import Link
 from aziot.stream import Deadline
-from device import let_go
 
 TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
@@ -28,16 +27,17 @@ def run(device: "Device") -> str:
         hub.username(name, device_id, device.me["model_id"]),
         hub.resource(name, device_id),
     )
-    from aziot.session import Session  # only now: opening a connection takes memory, too
-
-    session = Session(link, device_id, device.outbox, device.reports, device.work, device.clock)
     try:
+        from aziot.session import Session  # only now: opening a connection takes memory, too
+
+        session = Session(
+            link, device_id, device.outbox, device.reports, device.work, device.clock
+        )
         device.say("hub", "connected to " + name)
         session.begin()
         return _converse(device, session, link)
     finally:
         link.disconnect()
-        let_go("aziot.session")
 
 
 def _converse(device: "Device", session: "Session", link: Link) -> str:
@@ -67,8 +67,9 @@ def _converse(device: "Device", session: "Session", link: Link) -> str:
 
 def _reason(device: "Device", session: "Session", until: Deadline) -> str | None:
     if not until.left_ms():
+        device.asked = device.kept.get("reprovision")  # what DPS did not grant is asked again
         return "renew"
-    if device.work.sleeps and session.acked and not len(device.outbox):
+    if device.work.sleeps and not len(device.outbox):
         return "sleep"
     if session.refused:
         device.say("hub", "a report was refused: %d" % session.refused)

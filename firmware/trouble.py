@@ -1,7 +1,9 @@
 """What becomes of a phase that failed: told, remembered, and given to the supervisor to judge.
 
-Loaded for that, and let go. Never raises: the next try is all that follows.
+Loaded for that, and let go. Never gives up: the next try follows, or a reset to make room for it.
 """
+
+import errno
 
 from aziot.errors import AziotError
 
@@ -12,7 +14,14 @@ if TYPE_CHECKING:
 
 def take(device: "Device", event: str, error: Exception) -> None:
     """Take a failure; leave the next plan in device.plan, and a word on the console."""
-    device.error = device.call("notes", "told", error)
+    if isinstance(error, MemoryError):  # one thing was too large: the next try may do without it
+        if device.work and device.phase == "register":
+            device.call("leave", "reset", device, "no memory to register beside app.py", True)
+        error = OSError(errno.ENOMEM)
+    text = device.call("notes", "told", error)
+    if device.work and text == device.error == "OSError %d" % errno.ENOMEM:
+        device.outbox.shed()  # twice: what waits is what takes the memory
+    device.error = text
     device.call("notes", "note", device.board, device.phase, error)
     if device.on_trial or device.old_roots or not isinstance(error, OSError):
         device.call("trust", "doubted", device, error)

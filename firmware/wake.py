@@ -36,21 +36,28 @@ def run(board: "Any", time: "Any", say: "Callable[[str, object], None]") -> Devi
     me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
     kept = record.unpack(board.load("assignment")) or {}
     device.kept = kept if kept.get("whose") == me["whose"] else {}
-    slept = record.unpack(board.load("plan"))  # what leave.py left, for one boot
-    if slept:
-        board.erase("plan")
+    left = _left(board)
     let_go("aziot.identity", "aziot.record")
     device.plan = device.call("aziot.supervisor", "begin", bool(device.kept), len(device.keys))
     device.up_s = 0
-    if slept:  # a deep sleep is no new beginning
-        device.plan, device.up_s = slept["plan"], slept["up_s"]
+    if device.kept and left.get("plan"):  # a deep sleep is no new beginning
+        device.plan = device.plan | left["plan"]
+        device.up_s = left["up_s"]
+        if not device.call("dates", "plausible", board.unix_time()):  # an RP2 forgets it
+            device.plan["sync"] = device.plan["sync"] or True  # 2, a doubt, stays one
+    device.woke_s = device.up_s
+    device.lean = bool(left.get("lean"))
+    device.dropped = left.get("dropped", 0)
     story = device.call("notes", "story", board)
     device.reset = story["reset"]
     device.reports = {"firstlight": story}
+    if device.kept and story.get("phase") == "register" and not left.get("plan"):
+        device.plan["step"] = 1  # the last life ended there: it may have been app.py's size
+        device.lean = True
     device.at_ms = clock.ticks_ms()
     none: Any = None
     device.work = device.nic = device.wish = device.operation_id = device.trusts = none
-    device.asked = device.kept.get("reprovision")
+    device.asked = left.get("asked", device.kept.get("reprovision"))
     device.phase = device.error = ""
     device.sent = 0
     device.served = device.on_trial = False
@@ -59,6 +66,17 @@ def run(board: "Any", time: "Any", say: "Callable[[str, object], None]") -> Devi
         clock.show = __import__("led").shower(device, board.light(me["led"]))
     say("id", me["registration_id"])
     return device
+
+
+def _left(board: "Any") -> dict:
+    """Return what leave.py left for this boot, and this alone."""
+    left = record.unpack(board.load("plan")) or {}
+    if left:
+        try:
+            board.erase("plan")
+        except OSError:  # a worn or full flash: it is read once more
+            pass
+    return left
 
 
 def _identity() -> dict:

@@ -56,7 +56,7 @@ def _join(radio: "Any", wifi: list, clock: "Any") -> str:
             if "ifconfig" in wanted:
                 radio.ifconfig(tuple(wanted["ifconfig"]))
             elif static:
-                radio.ipconfig(dhcp4=True)
+                _ask_dhcp(radio)
             reason = _try(radio, wanted, clock)
             if not reason:
                 return "joined %s as %s" % (wanted["ssid"], _address(radio))
@@ -65,6 +65,17 @@ def _join(radio: "Any", wifi: list, clock: "Any") -> str:
         _leave(radio, clock)
         reasons.append("%s: %s" % (wanted["ssid"], reason))
     raise OSError(errno.EHOSTUNREACH, "joined none of " + ", ".join(reasons or ["no networks"]))
+
+
+def _ask_dhcp(radio: "Any") -> None:
+    """Take back a static address."""
+    if hasattr(radio, "ipconfig"):
+        radio.ipconfig(dhcp4=True)
+        return
+    try:  # before MicroPython 1.24: an ESP32
+        radio.ifconfig("dhcp")
+    except OSError:  # it does so already
+        pass
 
 
 def _try(radio: "Any", wanted: dict, clock: "Any") -> str:

@@ -48,10 +48,8 @@ def start(settings: str, scope: dict) -> None:
 def _load_stand_ins():
     settings = _wires.settings
     chosen = _STAND_INS
-    if settings.get("speed", 1) > 1:
-        chosen = _FAST + chosen
-    if chosen is not _STAND_INS or settings.get("tls_in_heap"):
-        chosen += (("_tls", "ssl"),)
+    if settings.get("speed", 1) > 1 or settings.get("tls_in_heap"):
+        chosen = _FAST + chosen + (("_tls", "ssl"),)  # whose sessions only _fast.py can poll
     for file, name in chosen:
         sys.modules.pop(name, None)
         module = __import__(file)
@@ -90,6 +88,8 @@ def _fill_heap():
         count += 1
     gc.collect()
     piece = bytearray(_wires.settings["heap_bytes"] - _OVERHEAD)
+    sys.modules["esp32"]._power_on()
+    gc.collect()
     size = gc.mem_free()
     while size >= 16:
         try:

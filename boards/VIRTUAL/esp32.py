@@ -3,7 +3,8 @@
 nvs.img is the chip's partition, 0x6000 bytes, written as ESP-IDF's nvs_flash writes it: a log of
 entries in pages, each entry's state in two bits that can only be cleared, a blob as chunks and an
 index that makes them count (its README, "Internals"; here _nvspage.py and _nvslog.py).
-What a power cut leaves is put right at the first use, as there. Its flaw is here too: an update
+What a power cut leaves is put right when the board starts (ports/esp32/main.c: nvs_flash_init),
+and what that takes is not of the board's heap, as there. Its flaw is here too: an update
 that finds no room erases the old value's first chunk (espressif/esp-idf#18827).
 
 Never writes before commit(), where the chip writes at once: stricter, for whoever forgets it. What
@@ -34,6 +35,11 @@ _handles = [0]
 _log = []
 
 
+def _power_on():
+    if not _log:
+        _log.append(Log())
+
+
 class NVS:
     """One namespace."""
 
@@ -43,8 +49,7 @@ class NVS:
         if _handles[0] >= _HANDLES:
             raise OSError(*_NO_MEMORY)
         _handles[0] += 1
-        if not _log:
-            _log.append(Log())
+        _power_on()
         self._space = _log[0].open(_padded(namespace))
         self._changes = {}
 

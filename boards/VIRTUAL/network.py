@@ -233,3 +233,6 @@ def _judge(air, ssid, key):
     if ssid not in air["wifi"]:
         return STAT_NO_AP_FOUND
     return 0 if air["wifi"][ssid] == key else STAT_WRONG_PASSWORD
+
+
+WLAN(STA_IF)  # made here, it is not of the board's heap: a chip does not have it there either

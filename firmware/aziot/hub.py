@@ -58,13 +58,6 @@ def parse(topic: bytes) -> tuple:
     """
     try:
         _, _, verb, name, rest = str(topic, "utf-8").split("/", 4)
-        if name == "devicebound":
-            found = {}
-            for field in rest.split("&"):
-                name, sign, value = field.partition("=")
-                found[_unquote(name)] = _unquote(value) if sign else None
-            found.pop("", None)
-            return "message", found, ""
         rid = rest.partition("$rid=")[2].partition("&")[0]
         if verb == "POST":
             return "method", _unquote(name), rid
@@ -72,6 +65,13 @@ def parse(topic: bytes) -> tuple:
             return "twin", int(name), rid
         if verb == "PATCH":
             return "desired", 0, ""
+        if name == "devicebound":  # the last: a method may have that name
+            found = {}
+            for field in rest.split("&"):
+                name, sign, value = field.partition("=")
+                found[_unquote(name)] = _unquote(value) if sign else None
+            found.pop("", None)
+            return "message", found, ""
     except ValueError:  # too few levels, no number, no hexadecimal digits, no UTF-8
         pass
     return "", 0, ""

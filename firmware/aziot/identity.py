@@ -174,7 +174,7 @@ def _ifconfig(network: dict) -> None:
     addresses = network.get("ifconfig")
     for address in () if addresses is None else _list(addresses, "ifconfig", 4, 4):
         _text(address, "ifconfig", 15, b".")
-        for part in address.split("."):
+        for part in _list(address.split("."), "ifconfig", 4, 4):
             _number(int(part) if part.encode().isdigit() else 256, "ifconfig", 0, 255)
 
 

@@ -46,17 +46,18 @@ def provision(
             try:
                 _exchange(link, registration, inbox, Deadline(clock, _ANSWER_MS))
                 wait_s, attempt = registration.delay_s, 0
+                told = "assigning, next poll"
             except ServiceError as e:
                 wait_s = max(e.retry_after_s or 0, delay_s(attempt, jitter, 3))
                 attempt += 1
                 if not e.transient or wait_s * 1000 > deadline.left_ms():
                     raise
-                say("dps", "%s; again in %d s" % (e, wait_s))
+                told = "%s; again" % e
             if registration.assignment is not None:
                 return registration.assignment
             if wait_s * 1000 > deadline.left_ms():
                 raise ServiceError("DPS: still assigning", 202, None, None, int(wait_s), True)
-            say("dps", "assigning, next poll in %d s" % wait_s)
+            say("dps", "%s in %d s" % (told, wait_s))
             _idle(link, Deadline(clock, int(wait_s * 1000)))
     finally:
         link.disconnect()
@@ -65,10 +66,9 @@ def provision(
 def _exchange(link: Link, registration: dps.Registration, inbox: list, deadline: Deadline) -> None:
     """Send the next request and take its answer."""
     topic, body = registration.request()
-    inbox.clear()  # a late answer to another request is nobody's
     link.send(topic, body, False)  # what counts is the answer, not the PUBACK
     while True:
-        while inbox:
+        while inbox:  # a late answer to another request is nobody's
             raw, body = inbox.pop(0)
             try:
                 topic = str(raw, "utf-8")

@@ -59,7 +59,8 @@ class Session:
         self._pid = 0  # of what is in flight; 0: nothing is
         self._due = self._until = Deadline(clock, 0)  # of its PUBACK; of the twin's answer, ...
         self._pause_ms = _PAUSE_MS  # ... or when to ask next
-        self._rid = clock.ticks_ms()  # of the last request; not what another session began with
+        # Of the last request; not what another session began with. Even: the twin comes first.
+        self._rid = clock.ticks_ms() & -2
         self._patch: dict | None = None  # reports that are being made; {}: the twin is asked for
         self._most = 99  # reports at once; 1 to find the one that the hub does not take
         self._whole = False  # whether the handlers have all desired properties, up to ...
@@ -100,21 +101,23 @@ class Session:
 
     def _send(self) -> None:
         dup = False
+        message = self._outbox.head()
+        # Telemetry and all else take turns: no flood of the one keeps the other waiting.
+        turn = self._sent or not message
         self._sent = None
-        if self._replies:
+        if turn and self._replies:
             topic, body = self._replies.pop(0)
-        elif not self._until.left_ms() and (self._reports or not self._whole):
+        elif turn and not self._until.left_ms() and (self._reports or not self._whole):
             if self._patch is not None:
                 return self._answer(504, b"")
             topic, body = self._ask()
-        else:
-            message = self._sent = self._outbox.head()
-            if not message:
-                return None
-            topic = "devices/%s/messages/events/%s" % (self._device_id, message[1])
-            body = message[2]
-            dup = message[3]
+        elif message:
+            self._sent = message
+            bag, body, dup = message[1:4]
             message[3] = True
+            topic = "devices/%s/messages/events/%s" % (self._device_id, bag)
+        else:
+            return None
         self._due = Deadline(self._clock, _ANSWER_MS)
         self._pid = self._link.send(topic, body, dup)
         return None
@@ -124,7 +127,8 @@ class Session:
         self._rid += 1
         self._until = Deadline(self._clock, _ANSWER_MS)
         self._patch = patch = {}
-        if not self._whole:
+        # Of a twin that does not come, too long perhaps: each second request is a report.
+        if not self._whole and (self._rid & 1 or not self._reports):
             self._heard = 0
             return _GET % self._rid, b""
         for name in list(self._reports)[: self._most]:
@@ -177,7 +181,8 @@ class Session:
                     self._reports.pop(name, None)
         wait_ms = self._pause_ms if retry else 0
         self._until = Deadline(self._clock, wait_ms)
-        self._pause_ms = min(2 * wait_ms or _PAUSE_MS, _MAX_PAUSE_MS)
+        pause_ms = _PAUSE_MS if self._whole else self._pause_ms
+        self._pause_ms = min(2 * wait_ms or pause_ms, _MAX_PAUSE_MS)
 
 
 def _desired(body: bytes, whole: bool) -> dict:
@@ -188,5 +193,5 @@ def _desired(body: bytes, whole: bool) -> dict:
             value = value["desired"]
         value["$version"] + 0
         return value
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, MemoryError, TypeError, ValueError):
         return {}

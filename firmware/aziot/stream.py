@@ -49,8 +49,9 @@ class Deadline:
 class Stream:
     """A connected, non-blocking socket, read by whole packets of at most longest.
 
-    inspect(packet, at) is called once with each; at is where its body
-    begins; it raises if the packet makes no sense.
+    What is longer, or too long for the memory that is left, is passed over: nobody sees it.
+    inspect(packet, at) is called once with each; at is where its body begins; it raises if the
+    packet makes no sense.
     Raises OSError (ETIMEDOUT, ECONNRESET, the socket's own) and ProtocolError.
     """
 
@@ -125,7 +126,7 @@ class Stream:
     def _next(self) -> bool:
         """Make the next packet the current one, if it is whole, or waited for."""
         while True:
-            busy = self._blocking or self._filled or self._over
+            busy = self._blocking or self._over
             if busy and not self.deadline.left_ms():
                 raise OSError(errno.ETIMEDOUT)  # however much a peer chatters
             waste = bytearray(min(self._over, 256))
@@ -162,15 +163,17 @@ class Stream:
                 break
         else:
             length = 1  # one more byte of the length
-        if length > self._longest:  # there is no room for it: it is passed over
-            self._over = length
-            self._arriving, self._filled = bytearray(_LEAST), 0
-            return False
         if len(head) == at + length:
             self._inspect(head, at)
             return True
-        self._arriving = bytearray(at + length)
-        self._arriving[: len(head)] = head
+        try:
+            if length > self._longest:
+                raise MemoryError
+            self._arriving = bytearray(at + length)
+            self._arriving[: len(head)] = head
+        except MemoryError:  # there is no room for it: it is passed over
+            self._over = length
+            self._arriving, self._filled = bytearray(_LEAST), 0
         return False
 
     def _await(self, kind: int) -> None:

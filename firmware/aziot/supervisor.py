@@ -42,7 +42,8 @@ if _TYPING:
 _HUB = const(0)
 _DPS = const(1)
 
-_PATIENCE_S = const(900)  # and once more as much by jitter, before DPS is asked about a hub
+_PATIENCE_S = const(900)  # before DPS is asked about a hub, and by jitter up to ...
+_MORE_S = const(600)  # ... so much more; the last wait of 5 minutes makes half an hour of it
 _SILENCE_S = const(7200)  # likewise, before the board is reset
 _SLOW_S = const(1200)  # half of it is the shortest wait of the slow path
 _HOUR_S = const(3600)
@@ -154,11 +155,11 @@ def _failed(plan: dict, what: "Any", now_s: float, jitter: float) -> None:
 def _hub_failed(plan: dict, refused: bool, now_s: float, jitter: float) -> None:
     hub = plan["hub"]
     if not plan["dps_at"]:
-        plan["dps_at"] = now_s + _PATIENCE_S * (1 + jitter)
+        plan["dps_at"] = now_s + _PATIENCE_S + _MORE_S * jitter
     if refused:
         plan["hub"] += 1
         plan["wait_s"] = delay_s(hub - 2, jitter, 10, _HOUR_S) if hub > 1 else 0
-    elif now_s < plan["dps_at"]:
+    elif now_s + plan["wait_s"] < plan["dps_at"]:
         return
     else:
         plan["hub"] = 1

@@ -275,6 +275,7 @@ def main(argv: list[str]) -> int:
     except OSError:
         return _announce({"error": "the virtual board is on already, or its folder is not ours"})
     try:
+        (folder / POWER_FILE).unlink(missing_ok=True)  # of a bridge that was killed
         bridge = Bridge(folder, Settings.load(folder))
         wake = _wake_on_signals()
         _announce({"port": bridge.port.path})

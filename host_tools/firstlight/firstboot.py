@@ -13,8 +13,9 @@ from .errors import BoardError, ServiceError
 
 _LOOK_S = 0.2
 _MOST_BYTES = 65536  # kept unread
-_LINE = re.compile(r"^ *\d+ ms  (\w+) +(.*)$")  # firmware/main.py's say()
-_FAILED = re.compile(r"failed: .*; next in (\d+) s$")
+_LONGEST = 400  # characters of a line that are told
+_LINE = re.compile(r" *\d+ ms  (\w+) +(.*)")  # firmware/main.py's say()
+_TROUBLE = re.compile(r"(?:failed: .*; next|this is a bug; reset) in (\d{1,9}) s")
 
 
 def watch(port: str, timeout_s: float, say: Callable[[str], None]) -> None:
@@ -30,14 +31,14 @@ def watch(port: str, timeout_s: float, say: Callable[[str], None]) -> None:
     try:
         while time.monotonic() < until_s:
             line = lines.next()
-            found = _LINE.match(line)
+            found = _LINE.fullmatch(line)
             if not found:
                 continue
             heard = line.strip()
             say(heard)
-            if found[1] == "hub" and "acknowledged" in found[2]:
+            if found[1] == "hub" and found[2].startswith("acknowledged "):
                 return
-            trouble = _FAILED.match(found[2])
+            trouble = _TROUBLE.fullmatch(found[2])
             failed = found[2] if trouble else failed
             if trouble and int(trouble[1]) > until_s - time.monotonic():
                 break
@@ -61,7 +62,7 @@ class _Lines:
         line, found, rest = self._rest.partition(b"\n")
         if found:
             self._rest = rest
-            return line.decode(errors="replace").rstrip()
+            return _plain(line)
         self._rest = (self._rest + self._read())[-_MOST_BYTES:]
         return ""
 
@@ -81,3 +82,9 @@ class _Lines:
             self.close()
             time.sleep(_LOOK_S)
             return b""
+
+
+def _plain(line: bytes) -> str:
+    """What a board printed may be anything: it must not steer the terminal that shows it."""
+    text = line.decode(errors="replace").rstrip()
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])

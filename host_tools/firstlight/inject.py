@@ -43,8 +43,9 @@ for _m in list(sys.modules):
         del sys.modules[_m]
 print(_prove())
 """
-# Roots that came from a hub since: an injection begins anew, with its own.
-_FORGET_ROOTS = "import board\nboard.erase('roots')"
+# Roots that came from a hub since: an injection begins anew, with its own. The board.py in memory
+# may be an older one, which knows no erase().
+_FORGET_ROOTS = "import sys\nsys.modules.pop('board', None)\nimport board\nboard.erase('roots')"
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,13 @@ def inject(
     say(f"board: MicroPython {_dotted(board.version)}, {board.machine or board.platform}")
     written = [file.path for file in wanted if _write(repl, file, say)]
     _tidy(repl, files, say)
+    repl.exec(_FORGET_ROOTS)
     repl.write_file(_CANDIDATE, raw)
     prove(repl, document["symmetric_key"]["primary"], _CANDIDATE)
     say("proof: the board signed a fresh nonce with its key")
     if repl.replace_file(_CANDIDATE, IDENTITY_PATH):
         written.append(IDENTITY_PATH)
         say(f"{IDENTITY_PATH} ({len(raw)} bytes)")
-    if any(path == IDENTITY_PATH or path.startswith("/roots/") for path in written):
-        repl.exec(_FORGET_ROOTS)
     return Injected(document["registration_id"], tuple(written))
 
 

@@ -3,6 +3,7 @@
 Never prints, and never tells what went over the line.
 """
 
+import secrets
 import struct
 import termios
 import time
@@ -57,10 +58,22 @@ class Transport(transport_serial.SerialTransport):  # type: ignore[misc]  # mpre
             self.serial.write(b"\r\x03")
             self._skip()
             self.serial.write(b"\r\x01")
-            if self.read_until(1, _BANNER).endswith(_BANNER):
+            if self.read_until(1, _BANNER).endswith(_BANNER) and self._obeys(end):
                 self.in_raw_repl = True
                 return
         raise TransportError("nothing")
+
+    def _obeys(self, end: float) -> bool:
+        """Whether the board does what it is told now.
+
+        A board that was busy for longer than one try hears them all at once, and answers each:
+        what those say has come when a word has that nobody said before.
+        """
+        word = secrets.token_hex(8)
+        self.deadline = min(end, time.monotonic() + _TRY_S)
+        self.serial.write(f"print('{word}', end='')\x04".encode())
+        answer = f"{word}\x04\x04".encode()  # what the raw REPL sends before its next prompt
+        return self.read_until(1, answer).endswith(answer)
 
     def _skip(self) -> None:
         """Drop what the interrupted program still prints, for a bounded time."""

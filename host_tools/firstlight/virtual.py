@@ -35,7 +35,12 @@ _MOST_SPEED = 100_000
 
 @dataclass(frozen=True)
 class Settings:
-    """What virtual.json says. wifi: the networks in reach, SSID to password ("": open)."""
+    """What virtual.json says. wifi: the networks in reach, SSID to password ("": open).
+
+    speed: so many times shorter are its waits (boards/VIRTUAL/_fast.py), its watchdog's too;
+    tls_in_heap: a TLS session's buffers lie in heap_bytes, as on a Pico W (_tls.py). For tests,
+    which write them into the file.
+    """
 
     unique_id: bytes
     wifi: dict[str, str]

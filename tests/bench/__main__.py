@@ -1,7 +1,8 @@
 """`make bench`: the local Azure beside servers that do less, on this machine, in this run.
 
-Prints rates, processor time and memory; only their ratios mean anything on another machine. Ends
-with 1 when a target is missed. --quick proves that the bench itself works, and judges nothing.
+Prints rates, processor time and memory; only their ratios mean anything on another machine. Then
+days of a board's life in some minutes (soak.py). Ends with 1 when a target is missed. --quick
+proves that the bench itself works, and judges nothing.
 Needs Linux, whose /proc tells what a process costs.
 """
 
@@ -11,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import memory, rates, servers, starting
+from tests.bench import memory, rates, servers, soak, starting
 from tests.bench.figures import QUICK, Size, Target, exit_code
 from tests.bench.processes import BenchError
 
@@ -20,6 +21,7 @@ _PARTS = {
     "register": rates.registrations,
     "telemetry": rates.telemetry,
     "memory": memory.residents,
+    "soak": soak.soaks,
 }
 
 

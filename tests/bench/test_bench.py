@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import servers
+from tests.bench import servers, soak
 from tests.bench.figures import Size, Target, exit_code, ratios, spread, table
 from tests.bench.fleet import Job
 from tests.bench.processes import BenchError, Server
@@ -32,6 +32,7 @@ def test_the_bench_measures_every_row_and_ends_well() -> None:
         "registration, --state",
     ]
     rows += ["telemetry", "telemetry, --state", "connected, subscribed, sent"]
+    rows += ["days of a message a minute", "tokens renewed", "heap in use, last fifth"]
     if servers.mosquitto_program() is not None:
         rows += [
             "mosquitto CONNECT",
@@ -40,7 +41,7 @@ def test_the_bench_measures_every_row_and_ends_well() -> None:
         ]
     for row in rows:
         assert f"\n{row}  " in found.stdout or f"\n  {row}  " in found.stdout, row
-    assert found.stdout.count("not judged") == 3
+    assert found.stdout.count("not judged") == 8
 
 
 def test_an_unknown_option_is_refused() -> None:
@@ -107,3 +108,24 @@ def test_a_server_that_never_rests_is_not_waited_for(monkeypatch: pytest.MonkeyP
                 Server(busy, Job("handshake", "127.0.0.1", 1, "")).settled_cpu_s()
         finally:
             busy.kill()
+
+
+def test_a_soak_judges_what_it_saw() -> None:
+    memory = (
+        "GC: total: 90, used: {}, free: 9\n No. of 1-blocks: 1, max blk sz: 2, max free sz: 3\n"
+    )
+    life = soak.Life(counts={"a": {1, 2, 3}, "b": {1}}, messages=5)
+    life.hear("       5 ms  id     x\n  9 ms  hub    connected to localhost\n")
+    life.hear("  8 ms  hub    connec")
+    life.hear("ted to localhost\n" + "".join(memory.format(size) for size in (700,) * 9 + (900,)))
+    assert (life.given, life.lost, life.boots, life.renewals) == (4, 0, 1, 1)
+    assert life.free == [96] * 10
+    assert exit_code(soak.judged(life, is_quick=False)) == 0
+    life.hear("1 ms  serve  failed: OSError [Errno 12] ENOMEM; next in 5 s\n")
+    life.hear("  9 ms  hub    connected to localhost\n")
+    assert (life.renewals, life.failures, life.without_memory) == (1, 1, 1)
+    life.hear(memory.format(2000) * 5 + "1 ms  fault  this is a bug\n")
+    life.counts["b"] |= {3}
+    missed = [target.what for target in soak.judged(life, is_quick=False) if not target.is_met]
+    assert len(missed) == 4
+    assert all(target.is_met is None for target in soak.judged(life, is_quick=True))

@@ -1,15 +1,17 @@
 """Runs on MicroPython: clock.py on the real board.py, which finds a clock of the port asked for.
 
 On standard input: {"epoch": 1970 or 2000, "at": Unix seconds that the clock shows, "me": {..},
-"root"?: path, "first"?: what chance says (15: ask in the order of the list), "hurry"?: [how fast
-ticks run, after how many times that the clock was set]}. Prints what was returned or raised, said,
-set, and by how much the clock is off then.
+"root"?: path, "first"?: what chance says (15: ask in the order of the list), "error"?: the last
+failure, "too_large"?: a module that there is no memory for, "hurry"?: [how fast ticks run, after
+how many times that the clock was set]}. Prints what was returned or raised, said, set, by how
+much the clock is off then, the milliseconds that it took, and how many sockets it left open.
 
 With {"epoch", "times": [Unix seconds, ..]} sets each, on a clock that stands, and prints [what was
-set, what the clock shows] of each.
+set, what the clock shows] of each. With {"epoch", "chances": n} prints so many of the board's.
 """
 
 import json
+import os
 import sys
 import time as real
 
@@ -78,6 +80,8 @@ class Device:
         self.me.update(asked["me"])
         self.board = board
         self.clock = board.clock
+        self.error = asked.get("error", "")
+        self.too_large = asked.get("too_large")
         self.said = []
         context = board.ssl.SSLContext(board.ssl.PROTOCOL_TLS_CLIENT)
         context.verify_mode = board.ssl.CERT_REQUIRED
@@ -92,6 +96,8 @@ class Device:
         if module == "trust":
             self.trusts = self.context
             return None
+        if module == self.too_large:
+            raise MemoryError
         try:
             return getattr(__import__(module), name)(*args)
         finally:
@@ -99,6 +105,13 @@ class Device:
 
     def say(self, step, text):
         self.said.append([step, text])
+
+
+def count_open():
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:  # not Linux
+        return 0
 
 
 def set_each(board, time, times):
@@ -120,15 +133,21 @@ def main(asked):
     if "times" in asked:
         print(json.dumps(set_each(board, time, asked["times"])))
         return
+    if "chances" in asked:
+        print(json.dumps([board.jitter() for _ in range(asked["chances"])]))
+        return
     shown_at = board.unix_time()
     if "first" in asked:
         board.entropy = lambda size: bytes([asked["first"]]) * size
     device = Device(asked, board)
     result = {"error": None, "moved": None}
+    start_ms, were_open = time.ticks_ms(), count_open()
     try:
         result["moved"] = __import__("clock").run(device)
     except Exception as e:
         result["error"], result["text"] = type(e).__name__, str(e)
+    result["ms"] = time.ticks_diff(time.ticks_ms(), start_ms)
+    result["open"] = count_open() - were_open
     result["shown_at"] = shown_at
     result["set"] = time.moments
     result["off_s"] = board.unix_time() - int(real.time())

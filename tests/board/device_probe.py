@@ -84,7 +84,8 @@ def board(kept, clock, said):
     device.trusts, device.on_trial, device.old_roots = "roots", False, 0
     device.phase = device.error = ""
     device.sent, device.served = 0, False
-    device.at_ms, device.up_s = clock.ticks_ms(), 0
+    device.lean, device.dropped = False, 0
+    device.at_ms, device.up_s, device.woke_s = clock.ticks_ms(), 0, 0
     return device
 
 

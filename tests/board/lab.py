@@ -18,15 +18,15 @@ class Clock:
         Clock.now += ms
         time.sleep_ms(self.pace_ms)
 class Board:
-    resets = 0
-    def reset(self):
-        Board.resets += 1
+    pass
 class Device:
-    nic = None
+    nic = called = None
     clock = Clock()
     board = Board()
     def say(self, step, text):
         self.said = [step, text]
+    def call(self, module, name, device, *how):
+        self.called = [module, name]
 def run(module, radio, me, pace_ms):
     Clock.pace_ms = pace_ms
     device.said = device.error = None

@@ -3,12 +3,15 @@
 On standard input: {"port", "root", "device_id", "user", "password", "goal": {what: how much},
 "links"?: connections at most, "puts"?: [text], "reports"?: {}, "most"?: of the outbox,
 "speed"?: of the session's clock, "renew_after"?: messages of a connection, "later"?: [text],
-"report_later"?: {}: what is put and reported when the first telemetry, or report, is in flight}
+"report_later"?: {}: what is put and reported when the first telemetry, or report, is in flight,
+"restless"?: whether a property changes all the time, "spare"?: bytes of memory that are left}
 
 It ends when the goal is reached: each of "acked", "messages", "calls", "wholes", "patches",
-"idle", "refused" at least so much; or after 20 seconds; or when no more links are allowed.
+"idle", "reported", "refused" at least so much; or after 20 seconds; or when no more links are
+allowed.
 """
 
+import gc
 import json
 import socket
 import ssl
@@ -78,6 +81,21 @@ class Handlers:
         return len(self.messages) + len(self.calls) + len(self.wholes) + len(self.patches)
 
 
+def ballast(spare):
+    """What takes all memory but spare bytes, which lie in one piece."""
+    kept = bytearray(spare)
+    size = 65536
+    pieces = []
+    while size > 64:
+        try:
+            pieces.append(bytearray(size))
+        except MemoryError:
+            size //= 2
+    del kept
+    gc.collect()
+    return pieces
+
+
 class Run:
     def __init__(self, asked):
         self.asked = asked
@@ -105,12 +123,20 @@ class Run:
             "wholes": len(self.handlers.wholes),
             "patches": len(self.handlers.patches),
             "idle": session.idle(),
+            "reported": not self.reports,
             "refused": session.refused,
         }
         late = time.ticks_diff(time.ticks_ms(), self.start_ms) > LIMIT_MS
         return late or all(found[name] >= value for name, value in self.asked["goal"].items())
 
+    def begin(self, session):
+        session.begin()
+        if "spare" in self.asked:
+            self.ballast = ballast(self.asked["spare"])
+
     def poll(self, session):
+        if "restless" in self.asked:
+            self.reports["polls"] = self.polls
         handled, sent = self.handlers.count(), CountingLink.sends
         self.clock.calls = 0
         session.poll(20)
@@ -140,7 +166,7 @@ class Run:
         renew_after = asked.get("renew_after", 1 << 20)
         try:
             link.connect(asked["device_id"], asked["user"], asked["password"], 60)
-            session.begin()
+            self.begin(session)
             while not self.reached(session) and session.acked < renew_after:
                 self.poll(session)
             self.errors.append(None)

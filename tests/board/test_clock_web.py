@@ -92,7 +92,9 @@ def test_a_clock_that_was_never_set_is_set_by_a_verified_answer(
     play: Play, ours: Any, epoch: int
 ) -> None:
     talk = web(ours, head())
-    assert_right(play(talk, talk, epoch=epoch), time.time() - NEVER_SET, 3)
+    result = play(talk, talk, epoch=epoch)
+    assert_right(result, time.time() - NEVER_SET, 3)
+    assert result["open"] == 0
 
 
 def test_a_clock_that_can_be_right_needs_one_connection(play: Play, ours: Any) -> None:
@@ -185,6 +187,7 @@ def test_an_answer_that_makes_no_sense_is_refused(what: str, play: Play, ours: A
     result = play(web(ours, ODD[what]))
     assert_refused(result, "")
     assert result["set"] == []
+    assert result["open"] == 0
 
 
 @pytest.mark.parametrize("what", ODD)

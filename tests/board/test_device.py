@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+SET_AT = 1800000000
+SLEPT = {"step": 0, "failed": 3, "sync": False}
+
 
 @pytest.fixture
 def play(on_micropython: Any) -> Any:
@@ -65,3 +68,40 @@ def test_a_hub_that_refuses_is_followed_by_dps_at_once_whatever_came_before(play
 def test_what_is_too_large_for_the_memory_is_a_failure_of_the_connection(play: Any) -> None:
     waits = play("wifi clock serve:no_memory wifi clock serve", kept=True)
     assert 1 <= waits[0] <= 10
+
+
+def woken(
+    on_micropython: Any, phase: str, at: int, interval_s: float = 60, **left: Any
+) -> dict[str, Any]:
+    asked = {"left": left, "phase": phase, "at": at, "interval_s": interval_s}
+    found: dict[str, Any] = on_micropython("wake_probe.py", asked)
+    return found
+
+
+def test_a_plan_goes_on_after_a_sleep_though_the_flash_does_not_forget_it(
+    on_micropython: Any,
+) -> None:
+    found = woken(on_micropython, "sleep", SET_AT, plan=SLEPT, up_s=5000, dropped=7)
+    assert (found["plan"]["failed"], found["plan"]["sync"], found["dropped"]) == (3, False, 7)
+    assert found["plan"]["keys"] == 1  # which an older plan may lack
+    assert not found["lean"]
+
+
+def test_a_clock_that_a_sleep_stopped_is_set_first(on_micropython: Any) -> None:
+    found = woken(on_micropython, "sleep", 1609459200, plan=SLEPT, up_s=5000)
+    assert found["plan"]["sync"] is True
+
+
+def test_a_life_that_ended_while_registering_is_followed_by_one_that_does_that_first(
+    on_micropython: Any,
+) -> None:
+    found = woken(on_micropython, "register", SET_AT)
+    assert found["lean"]
+    assert found["plan"]["step"] == 1
+    assert not woken(on_micropython, "serve", SET_AT)["lean"]
+
+
+def test_an_interval_is_one_that_a_boards_ticks_can_count(on_micropython: Any) -> None:
+    for interval_s, interval_ms in ((0.5, 500), (0, 100), (-5, 100), (7 * 86400, 500_000_000)):
+        found = woken(on_micropython, "serve", SET_AT, interval_s)
+        assert found["interval_ms"] == interval_ms < 2**29

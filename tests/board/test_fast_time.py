@@ -145,6 +145,22 @@ def test_tls_takes_its_buffers_from_the_heap_and_gives_them_back(fast: Repl) -> 
     assert refused == 12  # ENOMEM
 
 
+def test_tls_in_the_heap_can_be_polled_in_the_boards_own_time(tmp_path: Path) -> None:
+    board = virtual.make(tmp_path / "board", unique_id=b"abc")
+    tune(board, tls_in_heap=True)
+    with board, Repl(board.port or "", timeout_s=10) as repl:
+        began = time.monotonic()
+        code = (
+            "s = socket.socket()\ns.setblocking(False)\n"
+            "t = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)"
+            ".wrap_socket(s, do_handshake_on_connect=False)\n"
+            "p = select.poll()\np.register(t, 0)\n"
+            "a = time.ticks_ms()\np.poll(10)\ntime.sleep_ms(200)\n"
+            "print(time.ticks_diff(time.ticks_ms(), a))"
+        )
+        assert 200 <= run(repl, code) <= 1000 * (time.monotonic() - began)
+
+
 def test_names_lead_where_a_test_says(tmp_path: Path) -> None:
     board = virtual.make(tmp_path / "board", unique_id=b"abc")
     tune(board, speed=SPEED)

@@ -4,6 +4,7 @@ import os
 import signal
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,29 @@ def test_older_sources_and_roots_do_not_shadow_what_was_staged(repl: Repl) -> No
     inject.inject(repl, document(), FILES, lambda _: None)
     assert "sas.py" not in repl.list_folder("/aziot")
     assert sorted(repl.list_folder("/roots")) == sorted(f"{name}.der" for name in roots.AZURE)
+
+
+def test_every_injection_forgets_roots_that_came_from_a_hub(repl: Repl) -> None:
+    """Whatever it writes: the run before may have been cut off after it had written all."""
+    inject.inject(repl, document(), FILES, lambda _: None)
+    repl.exec("import board\nboard.save('roots', b'1')")
+    assert inject.inject(repl, document(), FILES, lambda _: None).written == ()
+    assert repl.exec("print(board.load('roots'))").strip() == b"None"
+
+
+def test_an_older_board_module_in_memory_is_not_asked(repl: Repl) -> None:
+    repl.exec("import sys\nclass Older: pass\nsys.modules['board'] = Older()")
+    inject.inject(repl, document(), FILES, lambda _: None)
+
+
+def test_firmware_that_cannot_be_imported_leaves_the_earlier_identity(
+    powered: virtual.VirtualBoard,
+) -> None:
+    injected(powered, b"o" * 32)
+    broken = [
+        replace(file, data=b"M" + bytes(9)) if file.path == "/board.mpy" else file
+        for file in FILES
+    ]
+    with Repl(powered.port or "") as repl, pytest.raises(BoardError, match="ValueError"):
+        inject.inject(repl, document(b"n" * 32), broken, lambda _: None)
+    assert stored_key(powered) == b64encode(b"o" * 32).decode()

@@ -50,6 +50,12 @@ def test_the_led_flashes_the_step_that_a_board_is_at(
     assert found[-1][1] == 1 - on
 
 
+def test_a_board_without_that_pin_goes_on_without_a_led(powered: virtual.VirtualBoard) -> None:
+    boot(powered, MAIN % "'LED'")
+    powered.read_console_until("done", 15)
+    assert edges(powered) == []
+
+
 def test_a_pin_keeps_its_level_and_its_log_starts_with_the_power(
     powered: virtual.VirtualBoard,
 ) -> None:

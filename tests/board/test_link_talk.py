@@ -93,7 +93,7 @@ SILENCES = {
 def test_every_wait_is_slept_in_slices_of_a_second(what: str, probe: Probe, tls: Any) -> None:
     action, talk = SILENCES[what]
     with serving(None if talk is hang else tls, talk or hang) as peer, swallowing() as nowhere:
-        result = probe(peer if talk else nowhere, action, LIMIT_MS)
+        result = probe(peer if talk else nowhere, action, LIMIT_MS, keepalive_s=1)
     assert (result["error"], result["errno"]) == ("OSError", errno.ETIMEDOUT)
     assert result["ms"] >= LIMIT_MS * 0.9
     assert result["sleep_ms"] > 500, "does not sleep, but spins"
@@ -112,6 +112,21 @@ def test_a_message_that_came_along_with_another_is_not_waited_for(probe: Probe, 
     first, second, waited_ms = result["got"]
     assert (first, second) == (["a/b", "1"], ["a/b", "2"])
     assert waited_ms < 900, "slept though a message was there"
+
+
+def test_the_rest_of_a_message_is_not_waited_for(probe: Probe, tls: Any) -> None:
+    def talk(sock: Any, ended: Any) -> None:
+        peers.accept(sock)
+        sock.sendall(b"\x30\x09\x00\x03a/")
+        ended.wait(2)
+        sock.sendall(b"bbody")
+        hang(sock, ended)
+
+    with serving(tls, talk) as port:
+        result = probe(port, "part")
+    message, most_ms = result["got"]
+    assert message == ["a/b", "body"]
+    assert most_ms < 1500, "one call waited for all of it"
 
 
 def test_an_address_that_swallows_what_it_is_sent_leaves_time_for_the_next(

@@ -43,6 +43,11 @@ def test_the_strongest_network_is_joined_first(lab: Lab, powered: virtual.Virtua
     assert joined(lab, CAFE, HOME) == "on the network as 127.0.0.1"
 
 
+def test_the_only_network_is_joined_without_a_scan(lab: Lab) -> None:
+    lab.repl.exec("network.WLAN.scan = None")
+    assert joined(lab, HOME) == "joined home as 127.0.0.1"
+
+
 def test_hidden_networks_are_tried_in_their_order_when_no_other_lets_us_in(
     lab: Lab, powered: virtual.VirtualBoard
 ) -> None:
@@ -168,6 +173,27 @@ def test_a_static_address_is_its_networks_alone(lab: Lab, powered: virtual.Virtu
     assert lab.value("device.nic.ifconfig()") == STATIC["ifconfig"]
     powered.set_air(wifi={"cafe": ""})
     assert joined(lab, HOME | STATIC, CAFE) == "joined cafe as 127.0.0.1"
+
+
+@pytest.mark.parametrize("first", ["", "raise OSError(0x5004)"])
+def test_an_older_port_takes_a_static_address_back_in_its_own_way(
+    lab: Lab, powered: virtual.VirtualBoard, first: str
+) -> None:
+    """An ESP32's before MicroPython 1.24, which raises if its DHCP runs already."""
+    lab.repl.exec(
+        "del network.WLAN.ipconfig\n"
+        "asked = []\n"
+        "own = network.WLAN.ifconfig\n"
+        "def ifconfig(self, *settings):\n"
+        "    if settings == ('dhcp',):\n"
+        "        asked.append(1)\n"
+        f"        {first or 'pass'}\n"
+        "    return own(self, *settings)\n"
+        "network.WLAN.ifconfig = ifconfig"
+    )
+    powered.set_air(wifi={"cafe": ""})
+    joined(lab, HOME | STATIC, CAFE)
+    assert lab.value("asked") == [1]
 
 
 def test_a_pico_w_is_kept_awake_and_its_chip_is_switched_off_for_a_restart(

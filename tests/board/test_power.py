@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from firstlight import virtual
+from firstlight import bridge, virtual
 from firstlight.errors import BoardError, UsageError
 from firstlight.repl import Repl
 
@@ -167,13 +168,63 @@ def test_the_flash_is_readable_by_its_owner_alone(powered: virtual.VirtualBoard)
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file.name
 
 
-def test_the_code_has_the_heap_that_was_asked_for(tmp_path: Path) -> None:
+def test_the_code_has_the_heap_of_an_interpreter_that_is_bare(
+    tmp_path: Path, micropython: list[str]
+) -> None:
+    code = "import gc\ngc.collect()\nprint('free', gc.mem_free(), 'bytes')\n"
+    (tmp_path / "main.py").write_text(code)
     for kilobytes in (48, 160):
+        words = [*micropython, "-X", f"heapsize={kilobytes}k", str(tmp_path / "main.py")]
+        bare = subprocess.run(words, capture_output=True, timeout=30, check=True).stdout
         folder = tmp_path / str(kilobytes)
         with virtual.make(folder, unique_id=UNIQUE_ID, heap_bytes=kilobytes * 1024) as board:
-            board.read_console_until(PROMPT, 10)
-            free = int(ask(board, "import gc\ngc.collect()\nprint(gc.mem_free())"))
-        assert -4096 < free - kilobytes * 1024 < 2048
+            put(board, main=code)
+        with board:
+            found = board.read_console_until("bytes", 10)
+        free, expected = (int(text.split()[1]) for text in (found, bare))
+        assert abs(free - expected) < kilobytes * 1024 // 64
+
+
+def test_what_a_chip_keeps_elsewhere_is_not_of_the_heap(powered: virtual.VirtualBoard) -> None:
+    used = (
+        "import gc, esp32, network\ngc.collect()\na = gc.mem_alloc()\n"
+        "n = esp32.NVS('a'), network.WLAN()\ngc.collect()\nprint(gc.mem_alloc() - a)"
+    )
+    assert int(ask(powered, used)) < 400
+
+
+def test_a_board_that_keeps_much_starts_with_its_whole_heap(
+    powered: virtual.VirtualBoard,
+) -> None:
+    ask(
+        powered,
+        "import esp32\nn = esp32.NVS('a')\n"
+        "for i in range(16): n.set_blob('o%d' % i, bytes([i]) * 900)\nn.commit()",
+    )
+    powered.power_off()
+    with powered:
+        assert int(ask(powered, "import gc\ngc.collect()\nprint(gc.mem_free())")) > 160 * 1000
+
+
+def test_a_note_of_a_bridge_that_was_killed_misleads_nobody(
+    powered: virtual.VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(bridge_of(powered), signal.SIGKILL)
+    assert ends(bridge_of(powered))
+    found: list[bool] = []
+
+    class Dead:
+        def __init__(self, folder: Path, _: object) -> None:
+            found.append((folder / "power.json").exists())
+            raise BoardError("no more")
+
+    monkeypatch.setattr(bridge, "Bridge", Dead)
+    mask = os.umask(0o077)
+    try:
+        assert bridge.main(["bridge", str(powered.folder)]) == 1
+    finally:
+        os.umask(mask)
+    assert found == [False]
 
 
 def test_a_busy_console_is_bounded_and_keeps_the_newest(powered: virtual.VirtualBoard) -> None:

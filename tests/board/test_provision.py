@@ -107,8 +107,29 @@ def test_throttling_is_waited_out_on_the_same_connection(run: Run) -> None:
     service = Service((429, "&Retry-After=1", busy), (200, "", ASSIGNED))
     answer = run(service)
     assert answer["results"][0]["error"] is None
-    assert "429 DPS: Too many requests., code 429001; again in" in answer["lines"][0]
+    (line,) = answer["lines"]
+    assert "429 DPS: Too many requests., code 429001; again in" in line
     assert service.verbs() == ["iotdps-register", "iotdps-register", "DISCONNECT"]
+
+
+@pytest.mark.parametrize(("more", "limit_ms"), [("&retry-after=300", 20000), ("", 1000)])
+def test_throttling_for_longer_than_we_stay_is_handed_on(
+    more: str, limit_ms: int, run: Run
+) -> None:
+    service = Service((429, more, {"errorCode": 429001}), (200, "", ASSIGNED))
+    answer = run(service, limit_ms=limit_ms)
+    assert answer["results"][0]["transient"]
+    assert (service.verbs(), answer["lines"]) == (["iotdps-register", "DISCONNECT"], [])
+
+
+def test_messages_that_nobody_waits_for_are_not_kept(run: Run) -> None:
+    class Chatter(Service):
+        def _publish(self, answer: tuple[int, str, Any], rid: str) -> bytes:
+            noise = super()._publish((200, "&x=" + "x" * 7900, {}), "0")
+            return super()._publish(answer, rid) + (noise * 400 if rid == "1" else b"")
+
+    service = Chatter((202, "&retry-after=2", ASSIGNING), (200, "", ASSIGNED))
+    assert run(service)["results"][0]["found"] == ["hub.example", "dev-1"]
 
 
 def test_a_refusal_without_a_body_is_still_that_refusal(run: Run) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pty
+import re
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from firstlight import virtual
+from firstlight import serialport, virtual
 from firstlight.errors import BoardError, UsageError
 from firstlight.repl import BoardExecError, Repl
 
@@ -53,6 +54,21 @@ def test_main_is_interrupted_and_no_soft_reset_happens(powered: virtual.VirtualB
     powered.read_console_until("busy", 10)
     with Repl(powered.port or "") as repl:
         assert repl.exec("print(n)").strip() == b"5"
+
+
+def test_a_board_that_hears_several_tries_at_once_is_told_things_once(
+    powered: virtual.VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that looks up a name, or shakes hands over TLS, heeds no Ctrl-C for seconds."""
+    busy = "import micropython, time\nmicropython.kbd_intr(-1)\nprint('bu' + 'sy')\n"
+    busy += "time.sleep(0.6)\nmicropython.kbd_intr(3)\n"
+    with Repl(powered.port or "") as repl:
+        repl.write_file("/main.py", busy.encode())
+        repl.reset()
+    powered.read_console_until("busy", 10)
+    monkeypatch.setattr(serialport, "_TRY_S", 0.2)
+    with Repl(powered.port or "") as repl:
+        assert repl.exec("print(6 * 7)").strip() == b"42"
 
 
 def test_the_board_is_left_in_its_friendly_repl(powered: virtual.VirtualBoard) -> None:
@@ -151,6 +167,9 @@ def test_a_fake_that_vanishes_after_its_banner_is_told() -> None:
 
     def answers(data: bytes) -> bytes | None:
         heard.append(data)
+        word = re.search(rb"print\('(\w+)'", data)
+        if word:
+            return b"OK" + word[1] + b"\x04\x04>"
         return b"raw REPL; CTRL-B to exit\r\n>" if b"\x05" not in data else None
 
     with port_that(answers) as path, Repl(path, timeout_s=1) as repl, pytest.raises(BoardError):

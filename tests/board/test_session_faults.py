@@ -117,9 +117,12 @@ def test_telemetry_goes_on_while_the_twin_is_throttled(talks: Talks) -> None:
     assert talks.bodies() == ["one", "two"]
 
 
-def test_the_pauses_before_the_twin_is_asked_again_grow(talks: Talks) -> None:
+@pytest.mark.parametrize("more", [{}, {"restless": True}], ids=["alone", "among reports"])
+def test_the_pauses_before_the_twin_is_asked_again_grow(
+    more: dict[str, bool], talks: Talks
+) -> None:
     talks.azure.add_fault("twin-get refuse status=429")
-    with talks.going_on(goal={"wholes": 1}, speed=FAST) as talk:
+    with talks.going_on(goal={"wholes": 1}, speed=FAST, **more) as talk:
         talks.wait_for_event("twin/res/429/", 5)
         talks.azure.clear_faults()
         result = talk.result()
@@ -194,11 +197,15 @@ def test_messages_that_were_sent_while_the_device_was_away_wait_for_it(talks: Ta
     assert [body for _, body, _ in result["messages"]] == ["one", "two"]
 
 
-def test_a_twin_too_long_for_the_board_does_not_cost_its_telemetry(talks: Talks) -> None:
+def test_a_twin_too_long_for_the_board_costs_neither_its_telemetry_nor_its_reports(
+    talks: Talks,
+) -> None:
     talks.desire(**{f"text{i}": "x" * 3900 for i in range(6)})
-    result = talks.held(puts=["one", "two"], goal={"acked": 2}, speed=FAST)
+    goal = {"acked": 2, "reported": True}
+    result = talks.held(puts=["one", "two"], reports={"led": "on"}, goal=goal, speed=FAST)
     assert result["errors"] == [None]
     assert talks.bodies() == ["one", "two"]
+    assert talks.reported() == {"led": "on"}
 
 
 def test_a_message_too_long_for_the_board_is_passed_over(talks: Talks) -> None:

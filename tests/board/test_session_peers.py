@@ -199,6 +199,18 @@ def test_topics_and_bodies_that_make_no_sense_are_passed_over(held: Any) -> None
     assert result["patches"] == []
 
 
+def test_the_twin_is_asked_for_before_anything_is_reported(held: Any) -> None:
+    topics: list[str] = []
+
+    def answer(topic: str, body: bytes) -> list[bytes]:
+        if topic.startswith(GET):
+            return [twin(topic[len(GET) :], 1)]
+        return [said(f"$iothub/twin/res/204/?$rid={topic[len(REPORT) :]}")]
+
+    held(hub(answer, topics), reports={"a": 1}, goal={"reported": True})
+    assert [topic.startswith(GET) for topic in topics] == [True, False]
+
+
 def test_an_answer_to_an_older_request_is_not_taken_for_a_newer_ones(held: Any) -> None:
     def answer(topic: str, body: bytes) -> list[bytes]:
         if topic.startswith(GET):
@@ -244,9 +256,7 @@ def test_a_poll_takes_one_message_and_sends_one_however_many_come(held: Any) -> 
     topics: list[str] = []
 
     def answer(topic: str, body: bytes) -> list[bytes]:
-        rest, calls[:] = [*calls], []
-        more, flood[:] = [*flood], []
-        return [twin(topic[len(GET) :], 1), *rest, *more] if topic.startswith(GET) else []
+        return [twin(topic[len(GET) :], 1), *calls, *flood] if topic.startswith(GET) else []
 
     puts = [str(i) for i in range(20)]
     result = held(hub(answer, topics), puts=puts, goal={"messages": 60, "acked": 20, "calls": 3})
@@ -256,6 +266,18 @@ def test_a_poll_takes_one_message_and_sends_one_however_many_come(held: Any) -> 
     assert result["most"]["clock"] <= 8
     replies = [topic for topic in topics if "/methods/" in topic]
     assert replies == [f"$iothub/methods/res/200/?$rid={i}" for i in range(3)]
+
+
+def test_it_is_not_idle_before_its_reply_is_acknowledged(held: Any) -> None:
+    def answer(topic: str, body: bytes) -> list[bytes]:
+        if not topic.startswith(GET):
+            return []
+        puback = b"\x40\x02\x00\x05"  # of the fifth packet, after four subscriptions
+        call = said("$iothub/methods/POST/m/?$rid=1", {})
+        return [puback, call, twin(topic[len(GET) :], 1)]
+
+    result = held(hub(answer, [], "never"), goal={"calls": 1, "idle": True}, speed=100)
+    assert result["errors"] == [["OSError", 110]]
 
 
 def test_calls_beyond_four_that_wait_for_their_replies_are_not_carried_out(held: Any) -> None:

@@ -1,6 +1,7 @@
 """What the board's code sees of its hardware, asked by real MicroPython code."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_the_clock_runs_through_resets_and_forgets_at_a_power_cut(
         assert value(repl, "import time\ntime.gmtime()[0]") == 2000
 
 
+def test_the_ticks_begin_anew_with_each_boot(powered: virtual.VirtualBoard) -> None:
+    for _ in range(2):
+        began = time.monotonic()
+        with Repl(powered.port or "") as repl:
+            ticks_ms = value(repl, "import time\ntime.ticks_ms()")
+            assert isinstance(ticks_ms, int)
+            assert 0 <= ticks_ms < 20_000 + 1000 * (time.monotonic() - began)
+            repl.reset()
+        powered.read_console_until(PROMPT, 10)
+
+
 def test_a_starved_watchdog_resets_the_board(powered: virtual.VirtualBoard) -> None:
     main = (
         "import machine, time\nprint('cause', machine.reset_cause())\n"
@@ -122,6 +134,24 @@ def test_a_starved_watchdog_resets_the_board(powered: virtual.VirtualBoard) -> N
     starved_at = time.monotonic()
     powered.read_console_until("cause 3", 10)
     assert time.monotonic() - starved_at < 5
+
+
+def test_a_watchdog_outlives_a_soft_reset_and_ends_with_a_hard_one(
+    powered: virtual.VirtualBoard,
+) -> None:
+    main = (
+        "import machine, time\ncause = machine.reset_cause()\nprint('cause', cause)\n"
+        "if cause in (machine.PWRON_RESET, machine.WDT_RESET): machine.WDT(timeout=1000)\n"
+        "if cause == machine.PWRON_RESET: machine.soft_reset()\n"
+        "if cause == machine.WDT_RESET: machine.reset()\n"
+        "time.sleep(3)\nprint('not bitten')\n"
+    )
+    with Repl(powered.port or "") as repl:
+        repl.write_file("/main.py", main.encode())
+    powered.power_off()
+    with powered:
+        said = powered.read_console_until("not bitten", 15).decode()
+    assert re.findall(r"cause (\d)", said) == ["1", "5", "3", "2"]
 
 
 def test_the_chip_tells_its_id(repl: Repl) -> None:

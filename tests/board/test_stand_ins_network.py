@@ -203,6 +203,9 @@ def test_the_air_is_changed_from_the_command_line(board: virtual.VirtualBoard) -
     assert air() == {}
     with pytest.raises(UsageError, match="SSID=DBM"):
         air("--rssi", "home=loud")
+    for wish in (("--without", "hone"), ("--hidden", "hone"), ("--rssi", "hone=-70")):
+        with pytest.raises(UsageError, match="without a network 'hone'"):
+            air(*wish)
 
 
 def test_the_air_cannot_be_what_no_air_is(board: virtual.VirtualBoard) -> None:

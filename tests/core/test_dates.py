@@ -92,6 +92,7 @@ def test_what_is_not_an_http_date_is_refused():
         "Sun, 22 Nov 2026 10:60:00 GMT",
         "Sun, 2  Nov 2026 10:00:00 GMT",
         "Sun, 22 ovD 2026 10:00:00 GMT",  # across two names
+        "Sun, 22Nov D2026 10:00:00 GMT",
         "Sun, 22 Mon 2026 10:00:00 GMT",
         "Sun, 22 Foo 2026 10:00:00 GMT",
         "Sun, 00 Nov 2026 10:00:00 GMT",

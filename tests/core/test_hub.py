@@ -73,6 +73,12 @@ def test_a_methods_name_is_read_and_its_request_id_goes_back_as_it_is():
     assert hub.parse(topic) == ("method", "fl*reprovision", "%41-b")
 
 
+def test_a_method_may_have_any_name():
+    for name in ("devicebound", "events", "POST", "res", "PATCH", "properties"):
+        topic = b"$iothub/methods/POST/" + name.encode() + b"/?$rid=1"
+        assert hub.parse(topic) == ("method", name, "1")
+
+
 def test_the_twins_answers_have_a_status_and_a_request_id():
     assert hub.parse(b"$iothub/twin/res/200/?$rid=1") == ("twin", 200, "1")
     assert hub.parse(b"$iothub/twin/res/204/?$rid=2&$version=9") == ("twin", 204, "2")

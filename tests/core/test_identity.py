@@ -153,6 +153,8 @@ def test_each_fault_names_its_field():
         ("ifconfig", ["10.0.0.1"] * 4 + [""]),
         ("ifconfig", ["10.0.0.256"] * 4),
         ("ifconfig", ["10.0..1"] * 4),
+        ("ifconfig", ["10.0.1"] * 4),
+        ("ifconfig", ["10.0.0.0.1"] * 4),
         ("ifconfig", [5] * 4),
         ("ifconfig", "10.0.0.1"),
         ("ethernet", []),

@@ -40,6 +40,34 @@ def test_no_two_words_look_the_same():
             assert spans(one) != spans(other)
 
 
+class Device:
+    served = False
+    phase = ""
+
+
+def test_a_device_shows_its_phase():
+    device = Device()
+    levels = []
+    show = led.shower(device, levels.append)
+    for phase, word in (
+        ("", led.NETWORK),
+        ("wifi", led.NETWORK),
+        ("ethernet", led.NETWORK),
+        ("clock", led.CLOCK),
+        ("register", led.DPS),
+        ("serve", led.HUB),
+        ("fault", led.FAULT),
+        ("sleep", led.DARK),
+    ):
+        for served in (False, True):
+            device.phase, device.served = phase, served
+            levels.clear()
+            for ms in range(0, 3000, 10):
+                show(ms)
+            wanted = led.STEADY if served and word == led.HUB else word
+            assert levels == [led.lit(wanted, ms) for ms in range(0, 3000, 10)], phase
+
+
 def test_any_ticks_will_do():
     for state in range(7):
         for ms in (0, (1 << 30) - 1, -1, -(1 << 29)):

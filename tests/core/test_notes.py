@@ -48,6 +48,12 @@ def test_a_bite_tells_the_phase_and_the_last_error():
     assert board.booted("watchdog") == {"reset": "watchdog", "phase": "boot", "boots": 3}
 
 
+def test_boots_are_counted_since_the_power_came():
+    board = Board(wears=True)
+    for cause, boots in (("power on", 1), ("reset", 2), ("reset", 3), ("power on", 1)):
+        assert board.booted(cause)["boots"] == boots
+
+
 def test_garbage_in_the_memory_is_no_story():
     for raw in (None, b"", b"\xff" * 256, b"\x00" * 64, b"{}"):
         board = Board()
@@ -69,6 +75,13 @@ def test_a_board_that_only_knows_of_a_reset_tells_which_by_its_note():
     notes.note(board, "sleep", None, True)
     assert board.booted("reset")["reset"] == "deep sleep"
     assert board.booted("reset")["reset"] == "watchdog"
+
+
+def test_an_error_that_was_told_is_kept_as_it_was_told():
+    board = Board(wears=True)
+    notes.note(board, "reset", notes.told(ProtocolError("odd")), True)
+    notes.note(board, "reset", "", True)
+    assert board.booted("reset")["error"] == "ProtocolError odd"
 
 
 def test_a_bite_while_a_reset_was_near_is_a_bite():

@@ -109,6 +109,19 @@ def test_a_message_that_alone_is_too_long_is_refused_and_drops_nothing():
     assert bodies(outbox) == [b"0", b"1", b"2"]
 
 
+def test_what_fits_exactly_is_taken():
+    room = 8192 - len("%24.mid=a-1")
+    outbox = Outbox("a", 3)
+    raises(ValueError, outbox.put, bytes(room + 1))
+    outbox.put(bytes(room))
+    assert (len(outbox), outbox.dropped) == (1, 0)
+    for more in (0, 1):
+        outbox = Outbox("a", 3)
+        outbox.put(bytes(4000))
+        outbox.put(bytes(room - 4000 - len("%24.mid=a-1") + more))
+        assert (len(outbox), outbox.dropped) == (2 - more, more)
+
+
 def test_an_acknowledgement_that_comes_too_late_takes_no_other_message():
     outbox = filled(Outbox("a", 2), 2)
     in_flight = outbox.head()
@@ -197,6 +210,14 @@ def test_a_record_too_long_for_a_store_is_kept_in_memory():
     assert [len(body) for body in bodies(outbox)] == [1024, 900]
 
 
+def test_a_record_may_be_as_long_as_a_store_takes():
+    room = 1024 - len("cccccccc" + "nnnnnnnn" + "%24.mid=a-1" + "\n")
+    for size in (room, room + 1):
+        flash = Flash()
+        Outbox("a", 1, flash).put(bytes(size))
+        assert len(flash.records) == (size == room)
+
+
 def test_a_store_that_fails_costs_no_message():
     flash = Flash()
     outbox = filled(Outbox("a", 3, flash), 2)
@@ -207,6 +228,38 @@ def test_a_store_that_fails_costs_no_message():
     flash.error = None
     outbox.put(b"4")
     assert bodies(outbox) == [b"2", b"3", b"4"]
+
+
+def test_a_message_that_memory_does_not_suffice_to_save_does_not_keep_others_from_it():
+    class Narrow(Flash):
+        def save(self, name, raw):
+            if len(raw) > 500:
+                raise MemoryError
+            Flash.save(self, name, raw)
+
+    flash = Narrow()
+    outbox = Outbox("a", 3)
+    for size in (1, 600, 2):
+        outbox.put(bytes(size))
+    outbox.spill(flash)
+    assert bodies(Outbox("b", 3, flash)) == [bytes(1), bytes(2)]
+    outbox.saves = True
+    outbox.put(bytes(601))
+    assert outbox.head()[2] == bytes(600)
+
+
+def test_no_slot_is_lost_where_memory_does_not_suffice_for_a_message():
+    class Full(list):
+        def append(self, value):
+            raise MemoryError
+
+    outbox = Outbox("a", 2)
+    queue, outbox._queue = outbox._queue, Full()
+    for _ in range(3):
+        raises(MemoryError, outbox.put, b"x")
+    outbox._queue = queue
+    assert bodies(filled(outbox, 2)) == [b"0", b"1"]
+    assert outbox.dropped == 0
 
 
 def test_torn_and_foreign_records_are_passed_over():
@@ -269,3 +322,14 @@ def test_a_power_cut_while_the_oldest_is_dropped_loses_no_other():
             found = [int(body) for body in bodies(Outbox("b", 3, flash))]
             assert found == list(range(found[0], found[0] + len(found)))
             assert len(found) >= 2
+
+
+def test_half_of_it_gives_way_where_there_is_no_memory_for_all():
+    box = Outbox("n", 9)
+    for n in range(5):
+        box.put(b"%d" % n)
+    box.shed()
+    assert (len(box), box.dropped, box.head()[2]) == (2, 3, b"3")
+    box.shed()
+    box.shed()
+    assert (len(box), box.dropped) == (0, 5)

@@ -20,6 +20,11 @@ def test_an_answer_to_our_nonce_is_the_time():
     assert sntp.parse(answer(), NONCE) == AT
 
 
+def test_a_server_is_near_a_clock_or_far():
+    for stratum in (1, 15):
+        assert sntp.parse(answer(stratum=stratum), NONCE) == AT
+
+
 def test_the_time_goes_on_past_2036_and_2038():
     for at in (2085978495, 2085978497, 2147483648, 3000000000):
         assert sntp.parse(answer(at), NONCE) == at

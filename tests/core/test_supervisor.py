@@ -59,13 +59,12 @@ def test_a_hub_that_is_not_reached_or_busy_is_asked_again_not_before_5_seconds()
 
 
 def test_an_unreachable_hub_is_retried_for_15_to_30_minutes_before_dps():
-    for jitter, minutes in ((0, 15), (0.5, 22.5), (0.999, 30)):
+    for jitter in (0, 0.2, 0.5, 0.8, 0.999):
         board = Board(jitter=jitter)
         start_s = board.now_s
         while board.step == HUB:
-            last_s = board.now_s
             board.fails(LOST)
-        assert minutes * 60 - 2 <= last_s - start_s <= minutes * 60 + 300
+        assert 900 <= board.now_s - start_s <= 1800  # when DPS is asked
 
 
 def impatient(keys=1):

@@ -20,7 +20,7 @@ from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from firstlight.roots import azure_roots
 from tests.board.signing import bundle, der, modulus_b64, roots_key
-from tests.e2e.bench import NAME, Bench
+from tests.e2e.bench import APP, NAME, Bench
 
 WAIT_S = 30.0
 NEW = trustme.CA()
@@ -135,6 +135,19 @@ def test_roots_that_do_not_reach_the_hub_are_dropped_and_the_old_ones_come_back(
     wanted = bundle(3, field.old_root, der(NEW))
     assert field.device.call_method(METHOD, wanted)[0] == 202
     field.works()
+
+
+def test_a_board_that_sleeps_between_its_samples_gets_its_old_roots_back(field: Field) -> None:
+    """It is up for longer than it may be awake, and forgets in its sleep whose turn it is."""
+    field.bench.board.power_off()
+    app = APP.replace(b"INTERVAL_S = 1", b"SLEEP = True\nINTERVAL_S = 150")
+    field.bench.inject(field.bench.document(field.key, roots_key=modulus_b64(roots_key())), app)
+    field.bench.tune(speed=300)
+    with field.bench.board:
+        field.works()
+        field.desire(bundle(2, der(NEW)))
+        assert field.reported("roots", {"ac": 409, "ad": "roots 2 failed"})
+        field.works()
 
 
 def test_roots_on_trial_are_so_after_a_power_cut(field: Field) -> None:

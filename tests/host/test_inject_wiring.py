@@ -53,6 +53,8 @@ def test_how_a_unit_is_wired_gets_into_its_identity(tmp_path: Path) -> None:
         (["--wifi", "a", "--ifconfig", "10.0.0.17"], "ifconfig must be a list of 4"),
         (["--wifi", "a", "--ifconfig", "10.0.0.300,a,b,c"], "ifconfig must be"),
         (["--led", "any pin"], "led has a character"),
+        (["--led", "~~2"], "led has a character"),
+        (["--led", "²"], "led has a character"),
     ],
 )
 def test_wiring_that_cannot_be_is_told_before_anything_is_written(

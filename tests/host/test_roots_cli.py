@@ -133,8 +133,8 @@ def test_help_shows_examples(words: list[str]) -> None:
 
 
 def wishes(**given: Any) -> dict[str, Any]:
-    names = ("endpoint", "mqtt_port", "ntp", "model_id", "payload", "roots_key")
-    return {name: None for name in names} | {"id_scope": "0ne1", "wifi": ()} | given
+    names = {param.name for param in inject.inject.params}
+    return dict.fromkeys(names) | {"id_scope": "0ne1", "wifi": (), "ntp": ()} | given
 
 
 def test_the_identity_holds_the_public_half_and_only_if_it_is_asked_for(key: Path) -> None:

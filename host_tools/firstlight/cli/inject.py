@@ -182,9 +182,10 @@ def _ethernet(text: str | None) -> dict[str, Any] | None:
 
 
 def _led(text: str | None) -> int | str | None:
-    if text and text.lstrip("~").isdigit():
-        return ~int(text[1:]) if text[0] == "~" else int(text)
-    return text
+    pin = (text or "").removeprefix("~")
+    if not pin.isdecimal():
+        return text
+    return int(pin) if pin == text else ~int(pin)
 
 
 def _payload(text: str | None) -> Any:

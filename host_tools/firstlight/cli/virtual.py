@@ -80,6 +80,8 @@ def air(
         heard = {ssid: int(dbm) for ssid, _, dbm in (text.rpartition("=") for text in rssi)}
     except ValueError:
         raise UsageError("--rssi must be SSID=DBM, as in home=-70") from None
+    for ssid in {*without, *hidden, *heard} - set(board.settings.wifi):
+        raise UsageError(f"the board in {folder} was made without a network {ssid!r}")
     board.set_air(
         wifi=left if without else None,
         rssi=dict(heard) or None,
