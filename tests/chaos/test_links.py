@@ -1,7 +1,7 @@
 """A link that fails in every way, at any packet of every conversation: the board is back.
 
 The proxy sees TLS records alone, so the steps are numbers here: 0 is the handshake, 1 the first
-packet, and so on, until one comes that the conversation has not. Of each way every second one is
+packet, and so on, until one comes that the conversation has not. Of each way every third one is
 tried, each end at some; FIRSTLIGHT_CHAOS=all tries all at all.
 """
 
@@ -24,7 +24,7 @@ def sweep(
     """Let every record of a connection be the last one; return how many there were."""
     count = 0
     for way in ("up", "down"):
-        for record in range(way == "down", _MOST, 1 if ALL else 2):
+        for record in range(way == "down", _MOST, 1 if ALL else 3):
             part = _PART if record % 2 else 0
             strike = Strike(way, record, ends[count % len(ends)], part, connection)
             field.proxy.strike(strike)

@@ -2,7 +2,7 @@
 
 What is tried is not written here but taken from the emulator's own table of faults, so that a new
 one is tried too. Each strikes once; while it does not, the board must reach the step. At a point
-every third one is tried, the others at its neighbours; FIRSTLIGHT_CHAOS=all tries all.
+every fifth one is tried, the others at its neighbours; FIRSTLIGHT_CHAOS=all tries all.
 """
 
 import os
@@ -52,8 +52,8 @@ def variants(point: str) -> Iterator[str]:
             every = tuple(args for args in every if args != "end=close")
         if ALL:
             yield from (f"{point} {action.name} {args} times=1" for args in every)
-        elif (number + shift) % 3 == 0:
-            yield f"{point} {action.name} {every[(number + shift) // 3 % len(every)]} times=1"
+        elif (number + shift) % 5 == 0:
+            yield f"{point} {action.name} {every[(number + shift) // 5 % len(every)]} times=1"
 
 
 def strike_all(

@@ -112,7 +112,7 @@ def test_whatever_app_py_does_the_board_keeps_its_hub_and_is_not_reset(bench: Be
     assert "app.start failed: ValueError('not reported'" in bench.board.console.decode()
     desire(bench, {"other": 1})
     device = bench.azure.device(NAME)
-    assert device.call_method("loop", 1)[0] == 500
+    assert device.call_method("loop", 1, connect_timeout_s=10)[0] == 500
     assert device.call_method("echo", [1, {"two": 3}]) == (200, [1, {"two": 3}])
     assert reported(bench, "dropped", 6)
     bench.azure.wait_for(lambda local: b'"count": 5' in local.messages.select()[-1].body, WAIT_S)

@@ -114,11 +114,17 @@ def test_a_desired_property_brings_roots_for_a_hub_that_will_move(field: Field) 
 
 def test_a_method_brings_roots_to_a_hub_that_moves_at_once(field: Field) -> None:
     wanted = bundle(2, der(NEW))
-    assert field.device.call_method(METHOD, wanted) == (202, "roots 2 are on trial")
+    assert field.device.call_method(METHOD, wanted, connect_timeout_s=10) == (
+        202,
+        "roots 2 are on trial",
+    )
     field.move(NEW)
     field.device.kick()
     field.works()
-    assert field.device.call_method(METHOD, wanted) == (200, "roots 2 are here")
+    assert field.device.call_method(METHOD, wanted, connect_timeout_s=10) == (
+        200,
+        "roots 2 are here",
+    )
 
 
 def test_roots_that_do_not_reach_the_hub_are_dropped_and_the_old_ones_come_back(
@@ -131,9 +137,9 @@ def test_roots_that_do_not_reach_the_hub_are_dropped_and_the_old_ones_come_back(
         field.device.kick()
     field.works()
     assert field.reported("roots", {"ac": 409, "ad": "roots 2 failed"})
-    assert field.device.call_method(METHOD, bundle(2, der(NEW)))[0] == 409
+    assert field.device.call_method(METHOD, bundle(2, der(NEW)), connect_timeout_s=10)[0] == 409
     wanted = bundle(3, field.old_root, der(NEW))
-    assert field.device.call_method(METHOD, wanted)[0] == 202
+    assert field.device.call_method(METHOD, wanted, connect_timeout_s=10)[0] == 202
     field.works()
 
 
@@ -160,9 +166,12 @@ def test_roots_on_trial_are_so_after_a_power_cut(field: Field) -> None:
 
 def test_what_nobody_signed_is_refused_and_changes_nothing(field: Field) -> None:
     forged = bundle(2, der(NEW), key=roots_key(2048, 1))
-    assert field.device.call_method(METHOD, forged) == (403, "not signed by the roots key")
-    assert field.device.call_method(METHOD, {"version": 2})[0] == 400
-    assert field.device.call_method(METHOD, None)[0] == 400
+    assert field.device.call_method(METHOD, forged, connect_timeout_s=10) == (
+        403,
+        "not signed by the roots key",
+    )
+    assert field.device.call_method(METHOD, {"version": 2}, connect_timeout_s=10)[0] == 400
+    assert field.device.call_method(METHOD, None, connect_timeout_s=10)[0] == 400
     field.desire(forged)
     assert field.reported("roots", {"ac": 403, "ad": "not signed by the roots key"})
     field.works()
@@ -183,12 +192,17 @@ def test_azures_roots_fit_into_a_board_with_a_small_heap(field: Field) -> None:
 
 def test_an_injection_begins_anew_with_the_roots_that_it_brings(field: Field) -> None:
     wanted = bundle(2, field.old_root, der(NEW))
-    assert field.device.call_method(METHOD, wanted)[0] == 202
+    assert field.device.call_method(METHOD, wanted, connect_timeout_s=10)[0] == 202
     field.works()
     field.bench.board.power_off()
     key = roots_key(2048, 1)
     field.bench.inject(field.bench.document(field.key, roots_key=modulus_b64(key)))
     with field.bench.board:
         field.works()
-        assert field.device.call_method(METHOD, bundle(1, field.old_root, key=key))[0] == 202
+        assert (
+            field.device.call_method(
+                METHOD, bundle(1, field.old_root, key=key), connect_timeout_s=10
+            )[0]
+            == 202
+        )
         field.works()
