@@ -1,7 +1,8 @@
 # firstlight: `make` lists the targets. Each sets up what it needs; nothing has to be done before.
 
 PYTHON ?= python3
-JOBS ?= auto
+# Tests wait more than they compute: half as many again as there are processors.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
