@@ -75,7 +75,7 @@ class Link:
         self._longest = longest
 
     def connect(self, client_id: str, user: str, password: "str | None", keepalive_s: int) -> None:
-        """Open TCP, TLS and a clean MQTT session, all within timeout_ms.
+        """Open TCP, TLS and an MQTT session that the peer keeps, all within timeout_ms.
 
         password None leaves the field out, as X.509 wants. Keeps neither it nor the user name.
         """
