@@ -57,7 +57,7 @@ def _date(device: "Device", judged: bool) -> int:
         context.verify_mode = ssl.CERT_NONE
     gc.collect()  # a TLS session wants its memory in one piece
     deadline = Deadline(device.clock, _LIMIT_MS)
-    sock = dial(device.board.net, context, host, device.me["https_port"], deadline)
+    sock, bare = dial(device.board.net, context, host, device.me["https_port"], deadline)
     poller = select.poll()
     poller.register(sock, select.POLLIN)  # while TLS has a need of its own, this waits for that
     request = b"HEAD / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host.encode()
@@ -82,3 +82,4 @@ def _date(device: "Device", judged: bool) -> int:
         raise ProtocolError(str(e).strip())
     finally:
         sock.close()
+        bare.close()

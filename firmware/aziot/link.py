@@ -88,8 +88,8 @@ class Link:
         gc.collect()  # a TLS session wants its memory in one piece
         deadline = Deadline(self._clock, self._timeout_ms)
         try:
-            tls = opening.dial(self._net, self._context, self.server, self.port, deadline)
-            self.sock = Stream(tls, deadline, self._longest, self._inspect)
+            socks = opening.dial(self._net, self._context, self.server, self.port, deadline)
+            self.sock = Stream(socks, deadline, self._longest, self._inspect)
             opening.greet(self.sock, client_id, user, password, keepalive_s)
         except Exception:
             self.close()

@@ -22,11 +22,12 @@ if _TYPING:
     from .stream import Deadline, Stream
 
 
-def dial(net: "Any", context: "Any", host: str, port: int, deadline: "Deadline") -> "Any":
-    """Return a TLS socket to the first of the host's addresses that answers.
+def dial(net: "Any", context: "Any", host: str, port: int, deadline: "Deadline") -> tuple:
+    """Return (TLS socket, the one under it) to the first of the host's addresses that answers.
 
-    It does not block, and its handshake is still to come. Each address has its share of the time
-    that is left: one that swallows what it is sent leaves some to the others. Raises OSError.
+    Both are to be closed: after a failed handshake the one does not close the other. It does not
+    block, and its handshake is still to come. Each address has its share of the time that is
+    left: one that swallows what it is sent leaves some to the others. Raises OSError.
     DNS alone is bounded by the port, to some 14 s for each server (lwIP's dns.c); an RP2 that
     loses its network meanwhile hangs (micropython issue 18797, mended since): the watchdog's.
     """
@@ -48,7 +49,8 @@ def dial(net: "Any", context: "Any", host: str, port: int, deadline: "Deadline")
                 pass
             if ready[0][1] != select.POLLOUT:  # POLLERR or POLLHUP too
                 raise OSError(errno.ECONNREFUSED)
-            return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            tls = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            return tls, sock
         except Exception:
             sock.close()
             if not found:

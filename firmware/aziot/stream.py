@@ -52,19 +52,20 @@ class Stream:
     What is longer, or too long for the memory that is left, is passed over: nobody sees it.
     inspect(packet, at) is called once with each; at is where its body begins; it raises if the
     packet makes no sense.
+    socks: the TLS socket and the one under it, which close() closes both.
     Raises OSError (ETIMEDOUT, ECONNRESET, the socket's own) and ProtocolError.
     """
 
     def __init__(
         self,
-        sock: "Any",
+        socks: tuple,
         deadline: Deadline,
         longest: int,
         inspect: "Callable[[bytearray, int], None]",
     ) -> None:
-        self._sock = sock
+        self._sock, self._bare = socks
         self._poller = select.poll()
-        self._poller.register(sock, select.POLLIN)
+        self._poller.register(self._sock, select.POLLIN)
         self._longest = longest
         self._inspect = inspect
         self.deadline = deadline  # of every wait; the owner sets a new one for each call
@@ -122,6 +123,7 @@ class Stream:
 
     def close(self) -> None:
         self._sock.close()
+        self._bare.close()
 
     def _next(self) -> bool:
         """Make the next packet the current one, if it is whole, or waited for."""

@@ -1,10 +1,12 @@
 """Runs on MicroPython: one Link against one peer; prints what happened, as JSON.
 
-On standard input: {"port", "root", "timeout_ms", "action", "longest"?, "keepalive_s"?, "again"?}
+On standard input: {"port", "root", "timeout_ms", "action", "longest"?, "keepalive_s"?, "again"?,
+"more_tries"?}
 """
 
 import errno
 import json
+import os
 import select
 import socket
 import ssl
@@ -174,6 +176,7 @@ def attempt(link, action):
         result["code"] = getattr(e, "code", None)
     result["ms"] = time.ticks_diff(time.ticks_ms(), start_ms)
     result["closed"] = link.sock is None
+    result["open"] = len(os.listdir("/proc/self/fd"))
     result["got"] = got
     result["sleep_ms"] = watch.longest_ms
     result["unseen"] = watch.most_unseen
@@ -195,7 +198,7 @@ def main(asked):
     )
     link.patience_ms = asked["timeout_ms"]
     link.probe = (asked.get("password", "secret"), asked.get("keepalive_s", 60))
-    results = [attempt(link, asked["action"])]
+    results = [attempt(link, asked["action"]) for _ in range(1 + asked.get("more_tries", 0))]
     if asked.get("again"):
         results.append(attempt(link, "publish"))
     link.disconnect()

@@ -217,6 +217,13 @@ def test_a_root_that_did_not_sign_the_peer_is_not_trusted(probe: Probe, tmp_path
     assert "TLS" in result["text"]
 
 
+def test_a_handshake_that_fails_leaves_nothing_open(probe: Probe) -> None:
+    with serving(peers.server_context(trustme.CA()), *[good] * 6) as port:
+        results = probe(port, "connect", timeout_ms=20000, more_tries=5)
+    assert {result["error"] for result in results} == {"ProtocolError"}, results
+    assert len({result["open"] for result in results}) == 1, results
+
+
 def test_a_peer_of_another_name_is_not_trusted(probe: Probe, issuer: trustme.CA) -> None:
     with serving(peers.server_context(issuer, "other.example"), good) as port:
         (result,) = probe(port, "connect", timeout_ms=20000)
