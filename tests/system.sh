@@ -16,6 +16,9 @@ mosquitto mosquitto
 mosquitto_pub mosquitto-clients
 node nodejs
 npm npm
+softhsm2-util softhsm2
+pg_ctlcluster postgresql
+fusermount3 fuse3
 LIST
 [ -z "$(LD_PRELOAD=libnss_wrapper.so sh -c : 2>&1)" ] || missing+=(libnss-wrapper)  # no program
 
