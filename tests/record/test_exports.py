@@ -1,0 +1,108 @@
+"""exports.py: a record for spreadsheets, and for the provisioning service."""
+
+import csv
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from firstlight.record import chain, exports
+from firstlight.record.chain import Entry
+from firstlight.record.record import Record
+from tests.emulator.dps.calls import Api
+from tests.record.grounds import CHIP, OTHER, SqliteGround, begin, opened
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    with opened(SqliteGround(tmp_path)) as found:
+        yield found
+
+
+def units(record: Record) -> list[exports.Unit]:
+    return [exports.unit(history) for history in record.units()]
+
+
+def finish(record: Record, chip: str) -> str:
+    name = begin(record, chip)
+    record.append(stage="unit", outcome="done", chip_id=chip, registration_id=name)
+    return name
+
+
+def test_whoever_has_the_csv_can_check_the_chain_himself(record: Record) -> None:
+    finish(record, CHIP)
+    rows = list(csv.DictReader(exports.entries_csv(record.entries())))
+    previous = record._genesis[1]
+    for row in rows:
+        said = {name: value for name, value in row.items() if name != "digest"}
+        said |= {"number": int(row["number"]), "facts": json.loads(row["facts"])}
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert sha256(text.encode()).hexdigest() == row["digest"]
+        assert row["previous"] == previous
+        previous = row["digest"]
+    assert (int(rows[-1]["number"]), previous) == record.head()
+
+
+@pytest.mark.parametrize("text", ["=cmd()|x", "+1", "-1+1", "@sum", '="a",b'])
+def test_no_cell_is_a_formula(text: str) -> None:
+    entry = chain.sealed((0, ""), _said(station=text))
+    header, row = csv.reader(exports.entries_csv([entry]))
+    assert dict(zip(header, row, strict=True))["station"] == f"'{text}"
+
+
+def _said(**other: str) -> dict[str, object]:
+    names = ("at", "station", "seat", "chip_id", "registration_id", "stage", "outcome", "once")
+    said: dict[str, object] = dict.fromkeys(names, "")
+    return said | {"facts": {}} | other
+
+
+def test_a_unit_says_how_far_it_came(record: Record) -> None:
+    name = finish(record, CHIP)
+    facts = {"board": "RPI_PICO_W", "image": "ab" * 32, "device_key": "0123456789abcdef"}
+    record.append(stage="prove", outcome="done", chip_id=CHIP, registration_id=name, facts=facts)
+    record.append(stage="flash", outcome="failed", chip_id=OTHER, seat="1-1")
+    failed, done = units(record)
+    assert (failed.chip_id, failed.registration_id, failed.state) == (OTHER, "", "flash failed")
+    assert (done.registration_id, done.state, done.board) == (name, "done", "RPI_PICO_W")
+    assert (done.image_sha256, done.key_fingerprint) == ("ab" * 32, "0123456789abcdef")
+    assert done.begun_at == done.done_at == done.last_at != failed.done_at == ""
+
+
+def test_a_unit_that_fails_after_it_was_done_does_not_look_well(record: Record) -> None:
+    name = finish(record, CHIP)
+    record.append(stage="prove", outcome="failed", chip_id=CHIP, registration_id=name)
+    (unit,) = units(record)
+    assert (unit.state, bool(unit.done_at)) == ("prove failed", True)
+
+
+def test_units_are_read_page_by_page(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstlight.record.reader.PAGE", 2)
+    monkeypatch.setattr("firstlight.record.reader._CHIPS", 3)
+    chips = [f"{number:02x}" for number in range(7)]
+    for chip in reversed(chips):
+        begin(record, chip)
+    assert [unit.chip_id for unit in units(record)] == chips
+    assert len(list(csv.reader(exports.units_csv(units(record))))) == 8
+    assert len(list(record.entries())) == 21
+
+
+def test_the_service_takes_the_bulk_form_and_has_no_key_from_us() -> None:
+    api = Api()
+    many = [_unit(f"lamp-{number}") for number in range(23)] + [_unit("")]
+    bodies = list(exports.dps_bulk(many, disabled=True))
+    for body in bodies:
+        answer = api.call("POST", "/enrollments", json.loads(body))
+        assert answer.document == {"isSuccessful": True, "errors": []}
+    assert [len(json.loads(body)["enrollments"]) for body in bodies] == [10, 10, 3]
+    assert api.call("GET", "/enrollments/lamp-22").document["provisioningStatus"] == "disabled"
+    assert 'Key":' not in "".join(bodies)
+    for body in exports.dps_bulk(many, "delete"):
+        assert api.call("POST", "/enrollments", json.loads(body)).document["isSuccessful"]
+    assert api.error("GET", "/enrollments/lamp-22") == (404, 404201)
+
+
+def _unit(name: str) -> exports.Unit:
+    entry: Entry = chain.sealed((0, ""), _said(chip_id="ff", registration_id=name))
+    return exports.unit([entry])
