@@ -18,7 +18,7 @@ _U8, _DATA, _INDEX = 0x01, 0x42, 0x48  # an item's type
 class Log:
     def __init__(self):
         try:
-            file = _wires.open_file("nvs.img", "r+b")
+            file = _wires.open_part("nvs.img", "r+b")
         except OSError:
             file = _wires.open_file("nvs.img", "w+b")
         for _ in range(file.seek(0, 2), _nvspage.SIZE * _PAGES, 512):

@@ -28,7 +28,7 @@ _REPL_STARTS = "\x1b_firstlight:repl\x1b\\"  # the bridge takes it out of what t
 def start(settings: str, scope: dict) -> None:
     """Become the board that settings (the bridge's JSON) describe. scope: `__main__`'s names."""
     run_main = _wires.connect(settings)
-    for name in ("sys", "vfs", "__file__"):
+    for name in ("os", "sys", "vfs", "__file__"):
         scope.pop(name, None)
     _load_stand_ins()
     vfs.umount("/.board")

@@ -16,6 +16,7 @@ reset_cause = 1
 ballast = None  # what of the interpreter's heap is not the board's
 clock = [0]  # nanoseconds to add to the PC's clock
 
+_parts = {}  # what of the flash is not a file of its own: file, first byte, size
 _bridge = None
 _host_files = None  # the PC's file system, not mounted
 _folder = ""
@@ -30,6 +31,7 @@ def connect(text: str) -> bool:
     _bridge = open(word["control"], "wb")  # noqa: SIM115  open as long as the board is
     reset_cause = word["reset_cause"]
     clock[0] = word["offset_ns"]
+    _parts.update(word["parts"])
     with open_file("virtual.json", "r") as file:
         settings.update(json.load(file))
     return word["run_main"]
@@ -38,6 +40,14 @@ def connect(text: str) -> bool:
 def open_file(name: str, mode: str):
     """Open one of the files that make up the board, in its folder on the PC."""
     return _host_files.open(_folder + "/" + name, mode)
+
+
+def open_part(name: str, mode: str):
+    """Open a part of the flash: a file of its own, or so much of a whole chip's."""
+    if name not in _parts:
+        return open_file(name, mode)
+    file, at, size = _parts[name]
+    return Part(open_file(file, "r+b"), at, size)
 
 
 def replace_file(old: str, new: str) -> None:
@@ -103,11 +113,28 @@ def cut() -> None:
     halt("cut")
 
 
+class Part:
+    """Some bytes of a file, used as a file; nobody goes beyond them."""
+
+    def __init__(self, file, at, size):
+        self._file = file
+        self._at = at
+        self._size = size
+        self.readinto = file.readinto
+        self.read = file.read
+        self.write = file.write
+
+    def seek(self, to, whence=0):
+        to += self._size if whence == 2 else 0
+        self._file.seek(self._at + to)
+        return to
+
+
 class Flash:
     """The flash chip: a block device over flash.img (docs/library/os.rst, block devices)."""
 
     def __init__(self):
-        self._file = open_file("flash.img", "r+b")
+        self._file = open_part("flash.img", "r+b")
         self._count = self._file.seek(0, 2) // _BLOCK
 
     def is_erased(self) -> bool:

@@ -32,6 +32,15 @@ def soft_reset() -> None:
     raise SystemExit
 
 
+def bootloader(timeout=0) -> None:
+    """Become the volume that takes a .uf2: machine.bootloader() of ports/rp2."""
+    _wires.halt("bootloader")
+
+
+if _wires.settings.get("kind") != "VIRTUAL_PICO_W":
+    del bootloader  # ports/esp32 has it on other chips
+
+
 def freq(hz=None) -> int:
     return 240000000
 

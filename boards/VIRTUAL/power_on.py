@@ -5,9 +5,12 @@ Never leaves a name of its own in `__main__`, nor the PC's file system mounted.
 
 import sys
 
-import vfs
+sys.path[:] = []  # the os that is built in, not the board's
+import os  # noqa: E402
+
+import vfs  # noqa: E402
 
 vfs.umount("/")
 vfs.mount(vfs.VfsPosix(sys.argv[0].rsplit("/", 1)[0]), "/.board", readonly=True)
 sys.path[:] = ["/.board"]
-__import__("_rom").start(sys.argv[1], globals())
+__import__("_rom").start(os.getenv("BOARD"), globals())

@@ -1,61 +1,27 @@
 """The DPS service REST API, as much as enrolling needs: at Azure, or at the local one.
 
-One request a call, bounded in time and size, over verified TLS. Keys and the connection string
-stay out of every error (azure/iot-dps, service.json 2021-10-01; protocol.md 7).
+Changes only what it read: a change carries the etag of what was found, so that nobody else's is
+lost. Keys come from key_pair() alone (azure/iot-dps, service.json 2021-10-01; protocol.md 7).
 """
 
-import asyncio
-import json
-import re
-import ssl
-import time
-from dataclasses import dataclass
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
-import aiohttp
-import certifi
-
 from . import keys
+from .azurecalls import Calls, Connection, Json, list_of, object_of, parse_connection, plain
 from .errors import ServiceError, UsageError
 
+__all__ = ["Connection", "Service", "parse_connection"]
+
 API_VERSION = "2021-10-01"
+MOST_AT_ONCE = 10  # enrollments in a bulk call (protocol.md 7)
 Kind = Literal["enrollments", "enrollmentGroups"]
-Json = dict[str, Any]
-_TOKEN_S = 600
-_TIMEOUT_S = 30
-_MAX_BYTES = 1 << 20
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,9}}(:(?P<port>[0-9]{{1,5}}))?")
-_POLICY = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-@dataclass(frozen=True, repr=False)
-class Connection:
-    """A service's connection string, taken apart. Has no repr: it holds a key."""
-
-    host: str
-    policy: str
-    key_b64: str
-
-
-def parse_connection(text: str) -> Connection:
-    """Take a connection string apart; raise UsageError that says what is missing."""
-    fields = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-    for name in ("HostName", "SharedAccessKeyName", "SharedAccessKey"):
-        if not fields.get(name):
-            raise UsageError(
-                f"the connection string has no {name}; it is the one of the DPS instance, in the "
-                "portal under Shared access policies: HostName=...;SharedAccessKeyName=...;..."
-            )
-    host = _HOST.fullmatch(fields["HostName"])
-    if host is None or not 1 <= int(host["port"] or 443) <= 65535:
-        raise UsageError("the connection string's HostName is not a host name")
-    if not _POLICY.fullmatch(fields["SharedAccessKeyName"]):
-        raise UsageError("the connection string's SharedAccessKeyName is not the name of a policy")
-    key = keys.checked(fields["SharedAccessKey"], "the connection string's SharedAccessKey")
-    return Connection(fields["HostName"], fields["SharedAccessKeyName"], key)
+_PAGE = 100
+_MOST_PAGES = 10_000  # a million enrollments, DPS's quota
 
 
 class Service:
@@ -65,30 +31,73 @@ class Service:
     """
 
     def __init__(self, connection: Connection, root_pem: Path | None = None) -> None:
-        self._connection = connection
-        try:
-            self._tls = ssl.create_default_context(cafile=str(root_pem or certifi.where()))
-        except OSError:
-            raise UsageError(f"{root_pem} is not a root certificate as PEM") from None
+        self._calls = Calls(connection, root_pem, API_VERSION)
 
     def find(self, kind: Kind, name: str) -> Json | None:
         """Return an enrollment without its keys; None if there is none of that name."""
-        try:
-            return self._call("GET", f"{kind}/{quote(name, safe='')}")
-        except ServiceError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._found(_path(kind, name))
 
     def create(self, kind: Kind, name: str, document: Json) -> Json:
         """Create an enrollment; raise UsageError if there is one: nothing is written over."""
         if self.find(kind, name) is not None:
             raise UsageError(f"{name} is enrolled already; it was left as it is")
-        return self._call("PUT", f"{kind}/{quote(name, safe='')}", document)
+        return self._object("PUT", _path(kind, name), document)
+
+    def replace(self, kind: Kind, name: str, document: Json) -> Json:
+        """Replace an enrollment by a document that find() gave, changed; its keys stay.
+
+        Raise ServiceError if somebody changed it since.
+        """
+        attestation = dict(document.get("attestation") or {})
+        if attestation.get("type") == "symmetricKey":  # what is shown has no keys
+            pair = self.key_pair(kind, name)
+            attestation["symmetricKey"] = dict(
+                zip(("primaryKey", "secondaryKey"), pair, strict=True)
+            )
+        wanted = document | {"attestation": attestation}
+        return self._changed("PUT", _path(kind, name), name, document, wanted)
+
+    def delete(self, kind: Kind, name: str, found: Json) -> None:
+        """Delete an enrollment as find() gave it; raise ServiceError if it was changed since."""
+        self._changed("DELETE", _path(kind, name), name, found)
+
+    def bulk(self, mode: str, documents: Sequence[Json]) -> dict[str, tuple[int, str]]:
+        """Do something to at most 10 individual enrollments: "create", "update" or "delete".
+
+        Return what was refused: registration id to the service's code and words.
+        """
+        body = {"mode": mode, "enrollments": list(documents)}
+        answer = self._object("POST", "enrollments", body)
+        return _refused(answer, [str(one["registrationId"]) for one in documents])
+
+    def each(self, kind: Kind) -> Iterator[Json]:
+        """Every enrollment of a kind, without keys, asked for page by page."""
+        for found in self._pages(f"{kind}/query"):
+            attestation = found.get("attestation")
+            if isinstance(attestation, dict):
+                attestation.pop("symmetricKey", None)
+            yield found
+
+    def members(self, group: str) -> Iterator[Json]:
+        """Every registration record of a group's devices, page by page."""
+        return self._pages(f"registrations/{quote(group, safe='')}/query")
+
+    def registration(self, registration_id: str) -> Json | None:
+        """A device's registration record: its hub, its state; None if it never registered."""
+        return self._found(f"registrations/{quote(registration_id, safe='')}")
+
+    def forget(self, registration_id: str, found: Json) -> None:
+        """Delete a registration record as registration() gave it, if it is there still."""
+        path = f"registrations/{quote(registration_id, safe='')}"
+        try:
+            self._changed("DELETE", path, registration_id, found)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
 
     def key_pair(self, kind: Kind, name: str) -> tuple[str, str]:
         """Return an enrollment's keys, (primary, secondary); only this route gives them."""
-        answer = self._call("POST", f"{kind}/{quote(name, safe='')}/attestationmechanism")
+        answer = self._object("POST", _path(kind, name) + "/attestationmechanism")
         pair = answer.get("symmetricKey")
         if not isinstance(pair, dict):
             raise ServiceError(f"{name} is not enrolled with symmetric keys")
@@ -96,46 +105,83 @@ class Service:
         primary, secondary = (keys.checked(pair.get(n, ""), f"the service's {n}") for n in names)
         return primary, secondary
 
-    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        return asyncio.run(self._request(method, path, body))
-
-    async def _request(self, method: str, path: str, body: Json | None) -> Json:
-        place = self._connection
-        name = place.host.partition(":")[0]
-        expires_at = int(time.time()) + _TOKEN_S
-        headers = {"Authorization": keys.token(name, place.key_b64, expires_at, place.policy)}
-        url = f"https://{place.host}/{path}?api-version={API_VERSION}"
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+    def _found(self, path: str) -> Json | None:
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, headers=headers, ssl=self._tls) as answer,
-            ):
-                raw = b""
-                while piece := await answer.content.read(_MAX_BYTES - len(raw)):
-                    raw += piece
-                return _taken(answer.status, raw, f"{method} {path}")
-        except aiohttp.ClientConnectorCertificateError:
-            raise ServiceError(
-                f"{place.host} has a certificate that is not trusted here; for a local Azure, "
-                "name its root: --root root.pem"
-            ) from None
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise ServiceError(f"{place.host} did not answer {method} {path}: {reason}") from None
+            return self._object("GET", path)
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _object(self, method: str, path: str, body: Json | None = None) -> Json:
+        return object_of(self._calls.ask(method, path, body), f"{method} {path}")
+
+    def _changed(
+        self, method: str, path: str, name: str, found: Json, body: Json | None = None
+    ) -> Json:
+        """One change under the etag of what was found."""
+        return changed(self._calls, method, path, name, found, body)
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        headers = {"x-ms-max-item-count": str(_PAGE)}
+        for _ in range(_MOST_PAGES):
+            reply = self._calls.ask("POST", path, {"query": "SELECT * FROM enrollments"}, headers)
+            yield from list_of(reply, f"POST {path}")
+            headers["x-ms-continuation"] = reply.headers.get("x-ms-continuation", "")
+            if not headers["x-ms-continuation"]:
+                return
+        raise ServiceError(f"POST {path}: the pages do not end")
 
 
-def _taken(status: int, raw: bytes, what: str) -> Json:
-    """Return an answer's object; raise ServiceError for a refusal, or for what is none."""
+def individual(registration_id: str, primary_b64: str, wishes: Json) -> Json:
+    """The enrollment of one device. primary_b64: its key; "": the service makes both.
+
+    The second key, which DPS wants beside a given one, is then random, and nobody's.
+    """
+    attestation: Json = {"type": "symmetricKey"}
+    if primary_b64:
+        second = b64encode(secrets.token_bytes(32)).decode()
+        attestation["symmetricKey"] = {"primaryKey": primary_b64, "secondaryKey": second}
+    return {"registrationId": registration_id, "attestation": attestation, **wishes}
+
+
+def changed(
+    calls: Calls, method: str, path: str, name: str, found: Json, body: Json | None = None
+) -> Json:
+    """Change what was found, under its etag; raise ServiceError that says if somebody else did.
+
+    name: of what is changed, for the error.
+    """
+    etag = str(found.get("etag") or "*").strip('"')
     try:
-        body = json.loads(raw or b"{}")
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise ServiceError(f"{what}: the answer, {status}, is not a JSON object", status)
-    if status >= 300:
-        told = [str(body.get("message", "refused"))[:256]]
-        told += [f"code {body['errorCode']}"] if "errorCode" in body else []
-        told += [f"tracking id {body['trackingId']}"] if "trackingId" in body else []
-        raise ServiceError(f"{what}: {status} {', '.join(told)}", status)
-    return body
+        reply = calls.ask(method, path, body, {"If-Match": f'"{etag}"'})
+    except ServiceError as error:
+        if error.status != 412:
+            raise
+        raise ServiceError(
+            f"{name} was changed by somebody else in the meantime, so it was left as it is; "
+            "look at it, and repeat",
+            412,
+        ) from None
+    return object_of(reply, f"{method} {path}")
+
+
+def _path(kind: Kind, name: str) -> str:
+    return f"{kind}/{quote(name, safe='')}"
+
+
+def _refused(answer: Json, asked: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """What a bulk operation's answer says was not done; raise ServiceError if it does not say."""
+    done, errors = answer.get("isSuccessful"), answer.get("errors") or []
+    if not isinstance(done, bool) or not isinstance(errors, list):
+        raise ServiceError("POST enrollments: the answer is not a bulk operation's")
+    refused = {}
+    for error in errors:
+        if not isinstance(error, dict) or error.get("registrationId") not in asked:
+            raise ServiceError("POST enrollments: the answer names what was not asked for")
+        code = error.get("errorCode")
+        words = plain(error.get("errorStatus") or "refused")
+        refused[error["registrationId"]] = (code if type(code) is int else 0, words)
+    if not done and not refused:
+        raise ServiceError("POST enrollments: it failed, and the service does not say for which")
+    return refused

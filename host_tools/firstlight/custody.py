@@ -25,12 +25,19 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 class Custody:
     """Reads secrets. env: the environment; stdin: read once, its lines in the order asked.
 
-    A terminal as stdin is asked with the echo off; None: it is closed.
+    A terminal as stdin is asked with the echo off; None: it is closed. forget: called with the
+    name of each variable that a secret was in, so that child processes do not inherit it.
     """
 
-    def __init__(self, env: Mapping[str, str], stdin: TextIO | None) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        stdin: TextIO | None,
+        forget: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._env = env
         self._stdin = stdin
+        self._forget = forget
 
     def read(self, source: str, what: str) -> str:
         """Return the secret that source names, without surrounding white space.
@@ -57,6 +64,10 @@ class Custody:
         if any("\ud800" <= character <= "\udfff" for character in secret):
             raise UsageError(f"{what} has bytes that are not text (UTF-8)")
         return secret.strip()
+
+    def setting(self, name: str) -> str | None:
+        """Return a variable of the environment that is no secret; None: not set, or empty."""
+        return self._env.get(name) or None
 
     def _line(self, what: str) -> str:
         if self._stdin is None:
@@ -96,7 +107,9 @@ class Custody:
             if _VARIABLE.fullmatch(name):
                 shown = _shown(name, shown)
             raise UsageError(f"{what} should be in the environment, but {shown} is not set")
-        return self._env[name]
+        secret = self._env[name]
+        self._forget(name)
+        return secret
 
     def _keyring(self, place: str, what: str) -> str:
         import keyring  # noqa: PLC0415  looks for a keyring when it is imported

@@ -16,6 +16,9 @@ from aziot.errors import IdentityError
 
 from .errors import UsageError
 
+# Signed to tell a key by. Its spaces make it no registration id: no device's key comes of it.
+FINGERPRINT_TEXT = b"firstlight key fingerprint"
+
 
 def checked(key_b64: str, name: str) -> str:
     """Return the key if DPS would take it (base64, 16 to 64 bytes); UsageError names it."""
@@ -46,6 +49,20 @@ def derive(group_key_b64: str, device: str) -> str:
     key = b64decode(checked(group_key_b64, "the group key"))
     signed = hmac.new(key, registration_id(device).encode(), sha256).digest()
     return b64encode(signed).decode()
+
+
+def fingerprint(key_b64: str) -> str:
+    """Return 16 hex digits that tell one key from another and give nothing of it away.
+
+    Raises UsageError.
+    """
+    key = b64decode(checked(key_b64, "the key"))
+    return fingerprint_of(hmac.new(key, FINGERPRINT_TEXT, sha256).digest())
+
+
+def fingerprint_of(signed: bytes) -> str:
+    """Return the fingerprint of the key that signed FINGERPRINT_TEXT, wherever it did."""
+    return sha256(signed).hexdigest()[:16]
 
 
 def token(resource: str, key_b64: str, expires_at: int, policy: str | None = None) -> str:

@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from firstlight import azure
+from firstlight.azurecalls import NotNow
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from firstlight.errors import ServiceError, UsageError
@@ -160,6 +161,34 @@ def test_a_long_refusal_is_cut(local: RunningAzure) -> None:
         pytest.raises(ServiceError, match=r"400 x{256}, code 400000$"),
     ):
         service.find("enrollments", "a")
+
+
+def test_a_busy_service_that_answers_in_html_is_asked_again_later(local: RunningAzure) -> None:
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 9999\r\nContent-Length: 6\r\n\r\n<html>"
+    with another(local, busy) as (service, _), pytest.raises(NotNow, match="503") as caught:
+        service.find("enrollments", "a")
+    assert caught.value.wait_s == 300
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ({}, "not a bulk operation's"),
+        ({"isSuccessful": True, "errors": {"a": 1}}, "not a bulk operation's"),
+        ({"isSuccessful": False, "errors": []}, "does not say for which"),
+        ({"isSuccessful": False, "errors": ["a"]}, "what was not asked for"),
+        ({"isSuccessful": False, "errors": [{"registrationId": "b"}]}, "what was not asked for"),
+    ],
+)
+def test_a_bulk_answer_that_is_none_is_refused(
+    local: RunningAzure, answer: dict[str, object], complaint: str
+) -> None:
+    raw = json.dumps(answer).encode()
+    with (
+        another(local, head("200 OK", len(raw)) + raw) as (service, _),
+        pytest.raises(ServiceError, match=complaint),
+    ):
+        service.bulk("create", [azure.individual("a", "", {})])
 
 
 @pytest.mark.parametrize(

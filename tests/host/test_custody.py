@@ -58,6 +58,15 @@ def test_a_named_variable() -> None:
         custody(GROUP_KEY=SECRET).read("env:OTHER", "the key")
 
 
+def test_a_variable_that_was_read_is_forgotten_and_no_other() -> None:
+    forgotten: list[str] = []
+    reader = Custody({"GROUP_KEY": SECRET, "LIBRARY": "/p11.so"}, None, forgotten.append)
+    assert reader.read("env:GROUP_KEY", "the key") == SECRET
+    assert (reader.setting("LIBRARY"), reader.setting("OTHER")) == ("/p11.so", None)
+    assert forgotten == ["GROUP_KEY"]
+    assert reader.read("env:GROUP_KEY", "the key again") == SECRET
+
+
 def test_standard_input_gives_a_line_for_each_secret() -> None:
     source = custody(f"{SECRET}\nsecond\n")
     assert [source.read("-", "a"), source.read("-", "b")] == [SECRET, "second"]

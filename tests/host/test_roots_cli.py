@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from firstlight import rootbundle
-from firstlight.cli import inject
+from firstlight.cli import identity, inject
 
 FIRSTLIGHT = [sys.executable, "-c", "from firstlight.cli import main; main()"]
 
@@ -138,7 +138,7 @@ def wishes(**given: Any) -> dict[str, Any]:
 
 
 def test_the_identity_holds_the_public_half_and_only_if_it_is_asked_for(key: Path) -> None:
-    held = inject._document(wishes(roots_key=key))["roots_key"]
+    held = identity.document_from(wishes(roots_key=key))["roots_key"]
     assert held == rootbundle.modulus_b64(rootbundle.public_key(key.read_text()))
-    assert inject._document(wishes(roots_key=Path(f"{key}.pub")))["roots_key"] == held
-    assert "roots_key" not in inject._document(wishes())
+    assert identity.document_from(wishes(roots_key=Path(f"{key}.pub")))["roots_key"] == held
+    assert "roots_key" not in identity.document_from(wishes())

@@ -12,8 +12,24 @@ from typing import Any
 import click
 
 from ..errors import ToolError
+from ..guard import guard
 
-_VERBS = ("demo", "emulate", "enroll", "fault", "inject", "keys", "roots", "virtual")
+_VERBS = (
+    "demo",
+    "doctor",
+    "emulate",
+    "enroll",
+    "fault",
+    "flash",
+    "image",
+    "inject",
+    "keys",
+    "label",
+    "line",
+    "record",
+    "roots",
+    "virtual",
+)
 
 
 class _NobodyReads(Exception):
@@ -53,6 +69,8 @@ def firstlight() -> None:
     What it is to do wrong:                      firstlight fault --help
     A device key from a group's key:             firstlight keys derive --help
     A board gets its firmware and identity:      firstlight inject --help
+    Trays of bare boards, side by side:          firstlight line --help
+    What ails a board from the field:            firstlight doctor --help
     New trust roots for boards in the field:     firstlight roots --help
 
     \b
@@ -63,6 +81,7 @@ def firstlight() -> None:
 
 def main() -> None:
     """Run the command line and end the process."""
+    guard()
     try:
         code = firstlight.main(standalone_mode=False)
     except ToolError as error:

@@ -10,23 +10,29 @@ from typing import Any
 import click
 
 from .. import keys
-from ..azure import Kind, Service
+from ..azure import Service
 from ..custody import write_private
 from ..errors import UsageError
-from .options import key, service, service_options, source_option
-
-_KINDS: dict[str, Kind] = {"group": "enrollmentGroups", "device": "enrollments"}
+from .enrollaccess import KINDS, disable, enable, revoke
+from .enrollbatch import batch
+from .enrolllist import listed
+from .options import key, source_option
+from .service import service, service_options
 
 
 @click.group()
 def enroll() -> None:
-    """Create and read enrollments through the DPS service API.
+    """Create, read and disable enrollments through the DPS service API.
 
     \b
     The connection string is the DPS instance's, with the rights to write enrollments; a local
     Azure writes its own to connection-string.txt. It is named by where it is kept:
       firstlight enroll group line-1 --connection file:connection-string.txt --root root.pem
     """
+
+
+for _verb in (batch, disable, enable, listed, revoke):
+    enroll.add_command(_verb)
 
 
 def _creating(verb: Any) -> Any:
@@ -80,7 +86,7 @@ def device(
 
 
 @enroll.command()
-@click.argument("kind", type=click.Choice(sorted(_KINDS)))
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @service_options
 def show(kind: str, name: str, connection: str, root: Path | None) -> None:
@@ -90,7 +96,7 @@ def show(kind: str, name: str, connection: str, root: Path | None) -> None:
     Example:
       firstlight enroll show group line-1 --connection file:dps.txt
     """
-    found = service(connection, root).find(_KINDS[kind], name)
+    found = service(connection, root).find(KINDS[kind], name)
     if found is None:
         raise UsageError(f"there is no {kind} enrolled as {name}")
     attestation = found.get("attestation")
@@ -100,7 +106,7 @@ def show(kind: str, name: str, connection: str, root: Path | None) -> None:
 
 
 @enroll.command("key")
-@click.argument("kind", type=click.Choice(sorted(_KINDS)))
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @click.option(
     "--key-out", type=click.Path(path_type=Path), required=True, help="A new file, for you alone."
@@ -114,7 +120,7 @@ def fetch(kind: str, name: str, key_out: Path, connection: str, root: Path | Non
       firstlight enroll key group line-1 --connection file:dps.txt --key-out group.key
     """
     at = service(connection, root)
-    if at.find(_KINDS[kind], name) is None:
+    if at.find(KINDS[kind], name) is None:
         raise UsageError(f"there is no {kind} enrolled as {name}")
     write_private(key_out, "")
     _fetch(at, kind, name, key_out)
@@ -146,7 +152,7 @@ def _create(
     if key_out is not None:
         write_private(key_out, "")  # before anything is enrolled: a key must have where to go
     try:
-        at.create(_KINDS[kind], name, document)
+        at.create(KINDS[kind], name, document)
     except BaseException:
         if key_out is not None:
             key_out.unlink()
@@ -159,7 +165,7 @@ def _create(
 def _fetch(at: Service, kind: str, name: str, key_out: Path) -> None:
     """Fill the private file key_out, which is there and empty, with the primary key."""
     try:
-        key_out.write_text(at.key_pair(_KINDS[kind], name)[0] + "\n", "ascii")
+        key_out.write_text(at.key_pair(KINDS[kind], name)[0] + "\n", "ascii")
     except BaseException:
         key_out.unlink()
         click.echo(f"its key is not here yet: firstlight enroll key {kind} {name}", err=True)

@@ -1,4 +1,4 @@
-"""`firstlight keys`: device keys from a group's key, and SAS tokens, for people and scripts.
+"""`firstlight keys`: device keys from a group's key, SAS tokens, and a group's key into a token.
 
 What it prints to standard output is secret, and is what was asked for; nothing else is.
 """
@@ -14,14 +14,17 @@ import click
 from .. import keys as arithmetic
 from ..custody import write_private
 from ..errors import UsageError
-from .options import key, source_option
+from ..groupkey import GroupKey, reads_standard_input
+from .options import group_key as opened
+from .options import group_key_into_token, group_key_option, source_option
+from .options import key as key_from
 
 _LONGEST_IDS = 1 << 26  # bytes; half a million of the longest
 
 
 @click.group()
 def keys() -> None:
-    """Derive device keys, make SAS tokens."""
+    """Derive device keys, make SAS tokens, put a group's key into a token."""
 
 
 @keys.command()
@@ -31,8 +34,8 @@ def keys() -> None:
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     help="A file of registration ids, one to a line.",
 )
-@source_option("--group-key", "the enrollment group's primary key", required=True)
-@source_option("--secondary-group-key", "its secondary key, for a second key to each device")
+@group_key_option("--group-key", "the enrollment group's primary key", required=True)
+@group_key_option("--secondary-group-key", "its secondary key, for a second key to each device")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -55,16 +58,18 @@ def derive(
       firstlight keys derive esp32-a1b2c3 --group-key file:group.key
       firstlight keys derive --ids ids.txt --group-key keyring:firstlight/line-1 --out keys.csv
       az iot dps ... --query primaryKey -o tsv | firstlight keys derive esp32-a1b2c3 --group-key -
+      firstlight keys derive esp32-a1b2c3 --group-key \\
+          "pkcs11:token=line;object=group-1?pin-source=env:PIN&module-path=/usr/lib/p11.so"
     """
     if (registration_id is None) == (ids is None):
         raise UsageError("name one registration id, or a file of them with --ids")
-    if ids == "-" and "-" in (group_key, secondary_group_key):
+    sources = [source for source in (group_key, secondary_group_key) if source is not None]
+    if ids == "-" and any(map(reads_standard_input, sources)):
         raise UsageError("standard input cannot give both the ids and a key: keep one in a file")
-    groups = [key(group_key, "the group key")]
-    if secondary_group_key is not None:
-        groups.append(key(secondary_group_key, "the secondary group key"))
+    names = ("the group key", "the secondary group key")
+    groups = [opened(source, what) for source, what in zip(sources, names, strict=False)]
     if registration_id is not None:
-        text = "".join(f"{arithmetic.derive(group, registration_id)}\n" for group in groups)
+        text = "".join(f"{group.derive(registration_id)}\n" for group in groups)
     else:
         text = _table(_ids(ids or "-"), groups)
     if out is None:
@@ -90,13 +95,62 @@ def _ids(path: str) -> list[str]:
     return ids
 
 
-def _table(ids: list[str], groups: list[str]) -> str:
+def _table(ids: list[str], groups: list[GroupKey]) -> str:
     sheet = io.StringIO()
     rows = csv.writer(sheet, lineterminator="\n")
     rows.writerow(["registration_id", "primary_key", "secondary_key"][: 1 + len(groups)])
     for device in ids:
-        rows.writerow([device, *(arithmetic.derive(group, device) for group in groups)])
+        rows.writerow([device, *(group.derive(device) for group in groups)])
     return sheet.getvalue()
+
+
+@keys.command()
+@group_key_option("--group-key", "the enrollment group's key", required=True)
+def fingerprint(group_key: str) -> None:
+    """Print what tells a group's key from others, and gives nothing of it away.
+
+    The record shows the same 16 digits. A key's is the same in a file and in a token.
+
+    \b
+    Example:
+      firstlight keys fingerprint --group-key file:group.key
+    """
+    click.echo(opened(group_key, "the group key").fingerprint)
+
+
+@keys.command("to-token")
+@source_option("--group-key", "the enrollment group's key", required=True)
+@click.option(
+    "--token",
+    metavar="URI",
+    required=True,
+    help="The token, and the key's name in it: pkcs11:token=LABEL;object=KEY?... (RFC 7512).",
+)
+def to_token(group_key: str, token: str) -> None:
+    """Move an enrollment group's key into a PKCS#11 token, which never gives it out again.
+
+    DPS must know the key (it makes them of 64 bytes), so it is not made in the token: it goes in
+    once, as a generic secret key that is sensitive, not extractable, and may sign
+    (CKM_SHA256_HMAC). After that the same URI is a --group-key, and the token computes each
+    device's key. The PIN comes from where
+    pin-source says, the library from module-path or the variable FIRSTLIGHT_PKCS11_MODULE.
+    Afterwards delete the copy that it came from: DPS still shows the key to its owners.
+
+    \b
+    Example, with SoftHSM:
+      export FIRSTLIGHT_PKCS11_MODULE=/usr/lib/softhsm/libsofthsm2.so
+      softhsm2-util --init-token --free --label line
+      firstlight keys to-token --group-key file:group.key \\
+          --token "pkcs11:token=line;object=group-1?pin-source=file:pin.txt"
+      firstlight line ... --group-key "pkcs11:token=line;object=group-1?pin-source=file:pin.txt"
+
+    \b
+    The same by OpenSC's tool, from the key's bytes in a file:
+      pkcs11-tool --module LIBRARY --login --write-object KEYFILE --type secrkey \\
+          --label group-1 --usage-sign --sensitive --private
+    """
+    done = group_key_into_token(group_key, token)
+    click.echo(f"the key {done.fingerprint} is in the token, and does not come out again")
 
 
 @keys.command()
@@ -123,7 +177,5 @@ def sas(
           --key file:device.key
       firstlight keys sas myhub.azure-devices.net/devices/esp32-a1b2c3 --key env:DEVICE_KEY
     """
-    from .options import key as read  # noqa: PLC0415  `key` is the option here
-
     until = expires_at or int(time.time()) + lifetime_s
-    click.echo(arithmetic.token(resource, read(key, "the key"), until, policy))
+    click.echo(arithmetic.token(resource, key_from(key, "the key"), until, policy))

@@ -1,4 +1,4 @@
-"""What several verbs take alike: secrets by where they are kept, a service, a root.
+"""What several verbs take alike: secrets, by where they are kept.
 
 Never takes a secret itself from the command line.
 """
@@ -6,17 +6,18 @@ Never takes a secret itself from the command line.
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from .. import azure, keys
+from .. import keys
 from ..custody import SOURCES, Custody
+from ..groupkey import GROUP_SOURCES, GroupKey, open_group_key, put_into_token
 
 Decorate = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_custody = Custody(os.environ, sys.stdin)  # stdin is None if the caller closed it
+# A copy, for what is read from it is deleted there. stdin is None if the caller closed it.
+_custody = Custody(dict(os.environ), sys.stdin, lambda name: os.environ.pop(name, None))
 
 
 def secret(source: str, what: str) -> str:
@@ -29,6 +30,16 @@ def key(source: str, what: str) -> str:
     return keys.checked(secret(source, what), what)
 
 
+def group_key(source: str, what: str) -> GroupKey:
+    """Open a group's key, in memory or in the token that keeps it."""
+    return open_group_key(source, what, _custody)
+
+
+def group_key_into_token(source: str, token: str) -> GroupKey:
+    """Move a group's key from where it is kept into a token."""
+    return put_into_token(secret(source, "the group key"), token, _custody)
+
+
 def source_option(flag: str, what: str, required: bool = False) -> Decorate:
     """An option for a secret: its value says where the secret is kept."""
     return click.option(
@@ -36,18 +47,8 @@ def source_option(flag: str, what: str, required: bool = False) -> Decorate:
     )
 
 
-def service_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """--connection and --root, for verbs that call the service."""
-    root = click.option(
-        "--root",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Trust this root certificate (PEM) instead of the public ones: a local Azure's.",
+def group_key_option(flag: str, what: str, required: bool = False) -> Decorate:
+    """An option for a group's key, which may also stay in a token."""
+    return click.option(
+        flag, metavar="SOURCE", required=required, help=f"Where {what} is kept: {GROUP_SOURCES}."
     )
-    connection = source_option("--connection", "the DPS instance's connection string", True)
-    return connection(root(verb))
-
-
-def service(connection: str, root: Path | None) -> azure.Service:
-    """The service behind the two options above."""
-    text = secret(connection, "the connection string")
-    return azure.Service(azure.parse_connection(text), root)

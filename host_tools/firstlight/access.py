@@ -1,0 +1,102 @@
+"""Who may register: enrollments disabled and enabled again, and one unit kept out of its group.
+
+A unit of a group has no enrollment to disable. Microsoft's way is an individual one of the same
+registration id, disabled, which hides the group from that unit alone (azure/iot-dps/
+how-to-revoke-device-access-portal); it is marked, so that to enable the unit is to delete it.
+Never touches a hub: who is assigned stays known there until its registry says otherwise.
+"""
+
+from dataclasses import dataclass
+
+from .azure import Kind, Service, individual
+from .azurecalls import Json
+from .errors import UsageError
+
+_MARK = "keptOutOfItsGroup"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done, in words; hub and device_id: where the unit was assigned, "" if nowhere."""
+
+    told: str
+    hub: str = ""
+    device_id: str = ""
+
+
+def switch(service: Service, kind: Kind, name: str, enabled: bool) -> Change:
+    """Let an enrollment's devices register, or not; raise UsageError if there is none."""
+    found = service.find(kind, name)
+    if found is None:
+        raise UsageError(f"nothing is enrolled as {name}")
+    mark = _mark(found)
+    if enabled and mark is not None:
+        service.delete(kind, name, found)
+        return Change(f"{name} may register in its group again", str(mark.get("hub", "")), name)
+    told = _switched(service, kind, name, found, enabled)
+    record = service.registration(name) if kind == "enrollments" else None
+    return Change(told, *_place(record, name))
+
+
+def revoke(service: Service, unit: str, primary_b64: str = "") -> Change:
+    """Keep one unit from registering, whether it is enrolled for itself or in a group.
+
+    primary_b64: its key, so that DPS tells it that it is disabled; "": it is told 401.
+    """
+    found, record = service.find("enrollments", unit), service.registration(unit)
+    hub, device_id = _place(record, unit)
+    if found is None:
+        service.create("enrollments", unit, _barrier(unit, primary_b64, hub))
+        told = f"{unit} is kept out of its group by a disabled enrollment of its own"
+    else:
+        hub = hub or str((_mark(found) or {}).get("hub", ""))
+        told = _switched(service, "enrollments", unit, found, False)
+    if record is not None and (found is None or _mark(found) is not None):
+        service.forget(unit, record)
+        told += ", and its registration record is deleted"
+    return Change(told, hub, device_id)
+
+
+def remove(service: Service, unit: str) -> Change:
+    """Delete a unit's own enrollment and its record; raise UsageError if that would let it in."""
+    found = service.find("enrollments", unit)
+    if found is None:
+        raise UsageError(f"{unit} has no enrollment of its own to delete; revoke it without that")
+    if _mark(found) is not None:
+        raise UsageError(
+            f"{unit} is kept out of its group by that enrollment: without it the group lets it in "
+            "again; if that is what you want: firstlight enroll enable device"
+        )
+    record = service.registration(unit)
+    service.delete("enrollments", unit, found)
+    if record is not None:
+        service.forget(unit, record)
+    return Change(f"the enrollment of {unit} is deleted", *_place(record, unit))
+
+
+def _switched(service: Service, kind: Kind, name: str, found: Json, enabled: bool) -> str:
+    status = "enabled" if enabled else "disabled"
+    if found.get("provisioningStatus", "enabled") == status:
+        return f"{name} is {status} already"
+    service.replace(kind, name, found | {"provisioningStatus": status})
+    return f"{name} is {status}"
+
+
+def _barrier(unit: str, primary_b64: str, hub: str) -> Json:
+    wishes = {
+        "provisioningStatus": "disabled",
+        "optionalDeviceInformation": {_MARK: {"hub": hub}},
+    }
+    return individual(unit, primary_b64, wishes)
+
+
+def _mark(found: Json) -> Json | None:
+    """What revoke() noted in an enrollment that it made; None for any other."""
+    information = found.get("optionalDeviceInformation")
+    mark = information.get(_MARK) if isinstance(information, dict) else None
+    return mark if isinstance(mark, dict) else None
+
+
+def _place(record: Json | None, unit: str) -> tuple[str, str]:
+    found = record or {}
+    return str(found.get("assignedHub") or ""), str(found.get("deviceId") or unit)
