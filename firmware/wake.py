@@ -26,7 +26,7 @@ def run(board: "Any", time: "Any", say: "Callable[[str, object], None]") -> Devi
     does not read: the one waits for an injection, the other for a reset.
     """
     device = Device()
-    device.me = me = _identity()
+    device.me = me = _identity(board)
     device.board = board
     device.clock = clock = WatchedClock(time, board.watchdog(_BITE_MS))
     device.say = say
@@ -79,15 +79,26 @@ def _left(board: "Any") -> dict:
     return left
 
 
-def _identity() -> dict:
+def _identity(board: "Any") -> dict:
     try:
-        return identity.load(read_file("/identity.json", 8192))
+        return identity.load(_stored(board))
     except MemoryError:  # JSON of brackets alone, say
         raise IdentityError("identity does not fit into memory")
     except OSError as e:
         if e.errno not in (errno.ENOENT, errno.EINVAL):
             raise
         raise IdentityError("identity.json: %s" % e)
+
+
+def _stored(board: "Any") -> bytes:
+    """Return the file that an injection wrote, or else what was flashed with everything else."""
+    try:
+        return read_file("/identity.json", 8192)
+    except OSError as e:
+        raw: bytes | None = board.load("identity") if e.errno == errno.ENOENT else None
+        if raw is None:
+            raise
+        return raw
 
 
 def read_file(path: str, longest: int) -> bytes:

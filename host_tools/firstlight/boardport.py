@@ -20,10 +20,20 @@ class Port:
     def __init__(self) -> None:
         self.fd, theirs = pty.openpty()
         tty.setraw(theirs)
+        os.fchmod(theirs, 0o600)
         self.path = os.ttyname(theirs)
         os.close(theirs)  # from here on the port is held only when somebody opens it
         os.set_blocking(self.fd, False)
         self._was_held = False
+        self.wants_loader = False  # nobody asks this chip for its boot loader
+
+    def read(self) -> bytes:
+        """What was typed, for the program that runs."""
+        return read_some(self.fd)
+
+    def close(self) -> None:
+        """Take the port away from whoever holds it."""
+        os.close(self.fd)
 
     def held(self) -> bool:
         """Whether a program has the port open."""

@@ -1,26 +1,22 @@
 """The bridge: a process that is a virtual board's power, port, watchdog timer and clock chip.
 
-Run as `python -m firstlight.bridge FOLDER [outlive]`; its first line is JSON with the port's path.
-Lives until its standard input ends (unless it is to outlive that) or SIGTERM; never lets the
-interpreter outlive it.
+Run as `python -m firstlight.bridge FOLDER [outlive]` (unitpower.py says how it is switched off).
+Never lets the interpreter outlive it.
 """
 
-import fcntl
-import json
 import os
 import select
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from .boardlog import BoardLog
 from .boardport import CHUNK, Port, read_some, write_some
 from .bootstream import BootStream, LineEnds
-from .errors import ToolError
-from .interpreter import Interpreter
-from .virtual import LOCK_FILE, POWER_FILE, Settings, write_beside
+from .interpreter import Interpreter, Parts
+from .unitfolder import Settings, take_next_flash
+from .unitpower import Power, powered, publish
 
 _POWER_ON, _HARD, _WATCHDOG, _WOKEN, _SOFT = 1, 2, 3, 4, 5  # an ESP32's machine.reset_cause()
 _EPOCH_2000_NS = 946_684_800 * 10**9
@@ -35,9 +31,17 @@ _FALSE_STARTS = 3
 class Bridge:
     """Everything about one powered board. run() returns when the power is off."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self._folder, self._settings = folder, settings
-        self.port = Port()
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        port: Port | None = None,
+        parts: Parts | None = None,
+    ) -> None:
+        """Start it. port: of a chip that has one already; parts: where its flash has others."""
+        self._folder, self._settings, self._parts = folder, settings, parts or {}
+        self.port = port or Port()
+        self.wants_loader = False  # why run() returned: the chip is to go to its boot loader
         self._log, self._pins = BoardLog(folder), BoardLog(folder, "pins")
         (folder / _CLOCK_MEMORY).unlink(missing_ok=True)  # the power was off
         self._born = time.monotonic()
@@ -66,6 +70,10 @@ class Bridge:
             self._pins.close()
         return 1 if self._false_starts >= _FALSE_STARTS else 0
 
+    def hear(self, data: bytes) -> None:
+        """Let the board have what was typed."""
+        self._to_board += data
+
     def _start(self, cause: int, raw: bool, run_main: bool = True) -> None:
         self._stream, self._line_ends = BootStream(raw), LineEnds()
         self._up, self._verdict, self._control = False, "", b""
@@ -76,13 +84,13 @@ class Bridge:
             "offset_ns": self._offset_ns,
             "reset_cause": cause,
             "run_main": run_main,
+            "parts": self._parts,
         }
+        refused = take_next_flash(self._folder)
         self._cpu = Interpreter(self._folder, self._settings.heap_bytes, word)
-        self._publish(self._cpu.pid)
-
-    def _publish(self, interpreter: int | None) -> None:
-        power = {"pid": os.getpid(), "port": self.port.path, "interpreter": interpreter}
-        write_beside(self._folder / POWER_FILE, json.dumps(power).encode())
+        publish(self._folder, self.port.path, self._cpu.pid)
+        if refused:
+            self._show(f"firstlight: {refused}\r\n".encode(), self.port.held())
 
     def _turn(self, leash: int, wake: int) -> None:
         held = self.port.held()
@@ -132,7 +140,9 @@ class Bridge:
 
     def _serve_port(self, events: int) -> None:
         if events & select.POLLIN:
-            self._to_board += read_some(self.port.fd)
+            self.hear(self.port.read())
+            if self.port.wants_loader:
+                self._on, self.wants_loader = False, True
         if events & select.POLLOUT and self._to_port:
             del self._to_port[: write_some(self.port.fd, self._to_port)]
 
@@ -190,6 +200,8 @@ class Bridge:
             self._verdict = self._verdict or "sleep"
             self._nap_s = int(number) / 1000 if number.isdigit() else float("inf")
             self._cpu.kill()
+        elif verb == "bootloader":
+            self._on, self.wants_loader = False, True
         elif verb == "pin":
             at_ms = (time.monotonic() - self._born) * 1000
             self._pins.append(f"{at_ms:.0f} {number}\n".encode())
@@ -233,7 +245,7 @@ class Bridge:
         if self._verdict == "sleep":
             self._watchdog_s, self._held_since = None, None
             self._wakes_at = time.monotonic() + self._nap_s
-            self._publish(None)
+            publish(self._folder, self.port.path, None)
             return
         causes = {"reset": _HARD, "watchdog": _WATCHDOG}
         if self._verdict != "reset":
@@ -245,51 +257,15 @@ class Bridge:
             self._show(self._stream.feed(data), held)
 
 
-def _lock(folder: Path) -> int:
-    """Take the board's lock. Raise OSError if the board is on already."""
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
-
-
-def _wake_on_signals() -> int:
-    """Make SIGTERM and SIGINT readable on the descriptor that is returned."""
-    wake, theirs = os.pipe()
-    os.set_blocking(theirs, False)
-    signal.set_wakeup_fd(theirs)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _ignore)
-    return wake
-
-
-def _ignore(_number: int, _frame: Any) -> None:
-    """The wakeup descriptor tells; nothing else is to happen in a signal handler."""
-
-
 def main(argv: list[str]) -> int:
     """Power the board in the folder that argv names. Return the exit code."""
-    os.umask(0o077)
-    folder = Path(argv[1]).resolve()
-    try:
-        lock = _lock(folder)
-    except OSError:
-        return _announce({"error": "the virtual board is on already, or its folder is not ours"})
-    try:
-        (folder / POWER_FILE).unlink(missing_ok=True)  # of a bridge that was killed
-        bridge = Bridge(folder, Settings.load(folder))
-        wake = _wake_on_signals()
-        _announce({"port": bridge.port.path})
-        return bridge.run(wake if "outlive" in argv[2:] else sys.stdin.fileno(), wake)
-    except ToolError as error:
-        return _announce({"error": str(error)})
-    finally:
-        (folder / POWER_FILE).unlink(missing_ok=True)
-        os.close(lock)
+    return powered(argv, _run)
 
 
-def _announce(news: dict[str, str]) -> int:
-    print(json.dumps(news), flush=True)
-    return 1 if "error" in news else 0
+def _run(power: Power) -> int:
+    bridge = Bridge(power.folder, Settings.load(power.folder))
+    power.on(bridge.port.path)
+    return bridge.run(power.leash, power.wake)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from .repl import BoardExecError, Implementation, Repl
 from .stage import StagedFile
 
 IDENTITY_PATH = "/identity.json"
+IN_NVS = ""  # instead of a path: the identity that was flashed with everything else
 _CANDIDATE = "/identity.next"  # until the board has proved that it can use it
 OLDEST = (1, 22, 0)  # ssl.SSLContext with load_verify_locations (micropython 1.22 release notes)
 PROOF_PREFIX = b"firstlight-proof:"
@@ -33,8 +34,14 @@ _PROOF = """\
 def _prove():
     from binascii import a2b_base64, hexlify
     from aziot import identity, sas
-    with open(%r, 'rb') as f:
-        me = identity.load(f.read())
+    path = %r
+    if path:
+        with open(path, 'rb') as f:
+            me = f.read()
+    else:
+        import board
+        me = board.load('identity') or b''
+    me = identity.load(me)
     key = a2b_base64(me['symmetric_key']['primary'])
     return hexlify(sas.hmac_sha256(key, %r + a2b_base64('%s'))).decode()
 import sys
@@ -46,6 +53,8 @@ print(_prove())
 # Roots that came from a hub since: an injection begins anew, with its own. The board.py in memory
 # may be an older one, which knows no erase().
 _FORGET_ROOTS = "import sys\nsys.modules.pop('board', None)\nimport board\nboard.erase('roots')"
+# One that was flashed (flash/nvsimage.py) is not read any more, and its key is nobody's business.
+_FORGET_FLASHED = "import board\nboard.erase('identity')"
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ def inject(
     if repl.replace_file(_CANDIDATE, IDENTITY_PATH):
         written.append(IDENTITY_PATH)
         say(f"{IDENTITY_PATH} ({len(raw)} bytes)")
+    repl.exec(_FORGET_FLASHED)
     return Injected(document["registration_id"], tuple(written))
 
 
@@ -123,7 +133,10 @@ def needed(repl: Repl, files: Sequence[StagedFile], raw: bytes) -> list[StagedFi
 
 
 def prove(repl: Repl, primary_key_b64: str, path: str = IDENTITY_PATH) -> None:
-    """Have the board sign a fresh nonce with the key at path; raise ProofError if it does not."""
+    """Have the board sign a fresh nonce with the key at path, or IN_NVS.
+
+    Raise ProofError if it does not.
+    """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     expected = hmac.new(a2b_base64(primary_key_b64), PROOF_PREFIX + nonce, sha256).hexdigest()
     nonce_b64 = b2a_base64(nonce, newline=False).decode()
@@ -146,7 +159,7 @@ def _differs(file: StagedFile, found: str) -> bool:
 
 
 def _write(repl: Repl, file: StagedFile, say: Callable[[str], None]) -> bool:
-    written = repl.write_file(file.path, file.data)
+    written = repl.write_file(file.path, file.data, differs=True)  # needed() says so
     if written:
         say(f"{file.path} ({len(file.data)} bytes)")
     return written

@@ -23,6 +23,7 @@ from .layout import boards_folder
 # they leave of this, so that board code gets what was asked for: a test measures it.
 STAND_INS_BYTES = 176 * 1024
 _REAP_S = 2.0
+Parts = dict[str, tuple[str, int, int]]  # a part of the flash that is within a file: at, size
 
 
 def command() -> list[str]:
@@ -47,11 +48,11 @@ class Interpreter:
         word = {**word, "folder": str(folder), "control": control}
         script = boards_folder() / "VIRTUAL" / "power_on.py"
         heap = f"heapsize={heap_bytes + STAND_INS_BYTES}"
-        argv = [*command(), "-X", heap, "-i", str(script), json.dumps(word)]
+        argv = [*command(), "-X", heap, "-i", str(script)]
         os.set_inheritable(control, True)
         self.pid = os.fork()
         if self.pid == 0:
-            _become(argv, self._theirs)
+            _become(argv, json.dumps(word), self._theirs)
         os.close(control)
         for fd in (self.terminal, self.control):
             os.set_blocking(fd, False)
@@ -102,9 +103,10 @@ class Interpreter:
         return False
 
 
-def _become(argv: list[str], terminal: int) -> None:
+def _become(argv: list[str], word: str, terminal: int) -> None:
     """In the child: take the terminal, set it as a UART would be, and turn into MicroPython.
 
+    The word goes through the environment: MicroPython dies of an argument of 256 bytes.
     NOFLSH marks that a program runs: the REPL, while it reads, clears every flag. A program that
     came by raw paste runs without the mark; that it catches SIGINT tells it from the REPL.
     """
@@ -118,7 +120,7 @@ def _become(argv: list[str], terminal: int) -> None:
         for fd in (0, 1, 2):
             os.dup2(terminal, fd)
         os.chdir("/")
-        os.execve(argv[0], argv, {"TZ": "UTC"})  # noqa: S606  argv is ours
+        os.execve(argv[0], argv, {"TZ": "UTC", "BOARD": word})  # noqa: S606  argv is ours
     finally:
         os._exit(127)
 

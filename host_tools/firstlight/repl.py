@@ -26,9 +26,10 @@ _LINE = re.compile(r"([A-Za-z_][\w.]{0,60})(?:: \[Errno (-?\d{1,6})\]| ?: ?(-?\d
 _FULL = 28  # errno of ENOSPC, the same on every port (micropython/py/mperrno.h)
 _DIGEST = re.compile("([0-9a-f]{64})?")
 _PATH = re.compile(r"/[A-Za-z0-9_.\-/]{0,120}")
-_HASHES = """\
+# What the statements of a session share on the board, told it once: each is a round trip.
+_WORDS = """\
 import hashlib, os
-from binascii import hexlify as _x
+from binascii import a2b_base64 as _a, hexlify as _x
 def _h(p):
     try:
         if os.stat(p)[0] & 0x4000:
@@ -44,8 +45,14 @@ def _h(p):
         n = f.readinto(b)
     f.close()
     return _x(h.digest()).decode()
-for _p in %s:
-    print(_h(_p))
+def _end(p, d):
+    _f.close()
+    if _h(p + '.new') != d:
+        print('torn')
+        return
+    os.rename(p + '.new', p)
+    if hasattr(os, 'sync'):
+        os.sync()
 """
 
 
@@ -80,8 +87,11 @@ class Repl:
         """
         self.port, self._timeout_s, self._patience_s = port, timeout_s, patience_s
         self._transport: Any = None
+        self._is_taught = False
+        self._folders: set[str] = set()  # that are there
 
     def __enter__(self) -> "Repl":
+        self._is_taught, self._folders = False, set()
         self._transport = open_port(self.port)
         try:
             self._guard(
@@ -150,8 +160,10 @@ class Repl:
         return bytes.fromhex(text.decode())
 
     def free_bytes(self) -> int:
-        """Room left in the board's file system."""
-        text = self.exec("import os\n_s = os.statvfs('/')\nprint(_s[0] * _s[3])").strip()
+        """Room left in the board's file system. (A full littlefs counts below zero.)"""
+        text = self.exec(
+            "import os\n_s = os.statvfs('/')\nprint(_s[0] * _s[3] if _s[3] <= _s[2] else 0)"
+        ).strip()
         if not text.isdigit():
             raise BoardError(f"the board on {self.port} does not tell how much room it has")
         return int(text)
@@ -159,7 +171,9 @@ class Repl:
     def hashes(self, paths: Iterable[str]) -> dict[str, str]:
         """SHA-256 in hex of each file on the board; "" for one that is not there."""
         wanted = [_checked(path) for path in paths]
-        lines = self.exec(_HASHES % repr(wanted), self._timeout_s * 3).decode("ascii", "replace")
+        self._teach()
+        code = f"for _p in {wanted!r}:\n    print(_h(_p))"
+        lines = self.exec(code, self._timeout_s * 3).decode("ascii", "replace")
         found = lines.replace("\r", "").split("\n")[: len(wanted)]
         if len(found) != len(wanted) or not all(_DIGEST.fullmatch(one) for one in found):
             raise BoardError(f"the board on {self.port} does not tell what files it has")
@@ -177,26 +191,26 @@ class Repl:
             raise BoardError(f"the board on {self.port} does not list {path}") from None
         return [name for name in found if isinstance(name, str)]
 
-    def write_file(self, path: str, data: bytes) -> bool:
+    def write_file(self, path: str, data: bytes, *, differs: bool = False) -> bool:
         """Put data at path, all or nothing, with its folders. Return False if it was there.
 
-        It is written beside, read back as a hash, and then takes the old file's place.
+        It is written beside, read back as a hash, and then takes the old file's place. differs:
+        what is there is known to be another; it is not asked for.
         """
         _checked(path)
         digest = hashlib.sha256(data).hexdigest()
-        if self.hashes([path])[path] == digest:
+        if not differs and self.hashes([path])[path] == digest:
             return False
+        self._teach()
         self._make_folders(path)
-        beside = path + ".new"
         try:
-            self._send(beside, data)
+            answer = self._send(path, data, digest)
         except BoardExecError:
-            self._drop(beside)
+            self._drop(path + ".new")
             raise
-        if self.hashes([beside])[beside] != digest:
-            self._drop(beside)
+        if answer.strip():
+            self._drop(path + ".new")
             raise BoardError(f"{path} did not arrive as it was sent")
-        self.exec(f"import os\nos.rename({beside!r}, {path!r})\nif hasattr(os, 'sync'): os.sync()")
         return True
 
     def replace_file(self, source: str, target: str) -> bool:
@@ -221,34 +235,54 @@ class Repl:
 
     def reset(self) -> None:
         """Reset the board as its button would, and let go of the port."""
+        self._leave("import machine\nmachine.reset()", "reset")
+
+    def bootloader(self) -> None:
+        """Send the board into its boot loader, and let go of the port."""
+        # Not at once: a USB board's answer is to arrive before the board is gone.
+        code = "import machine, time\ntime.sleep_ms(100)\nmachine.bootloader()"
+        self._leave(code, "way to its boot loader")
+
+    def _leave(self, code: str, what: str) -> None:
+        """Run what the board does not come back from."""
 
         def run() -> None:
             self._transport.deadline = time.monotonic() + self._timeout_s
-            self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
+            self._transport.exec_raw_no_follow(code)
 
-        self._guard(run, f"the board on {self.port} did not take the reset")
+        self._guard(run, f"the board on {self.port} did not take the {what}")
         self._close()
+
+    def _teach(self) -> None:
+        """Have the board know the words that the session's statements use."""
+        if not self._is_taught:
+            self.exec(_WORDS)
+            self._is_taught = True
 
     def _make_folders(self, path: str) -> None:
         parts = path.strip("/").split("/")[:-1]
         folders = ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
-        if folders:
+        if set(folders) - self._folders:
             self.exec(
-                f"import os\nfor _p in {folders!r}:\n    try: os.stat(_p)\n"
-                "    except OSError: os.mkdir(_p)"
+                f"for _p in {folders!r}:\n    try: os.stat(_p)\n    except OSError: os.mkdir(_p)"
             )
+            self._folders |= set(folders)
 
-    def _send(self, path: str, data: bytes) -> None:
-        self.exec(f"from binascii import a2b_base64 as _a\n_f = open({path!r}, 'wb')")
+    def _send(self, path: str, data: bytes, digest: str) -> bytes:
+        """Write a file, in as few statements as a board has room for; return what it said."""
+        answer, code = b"", f"_f = open({path + '.new'!r}, 'wb')\n"
+        last = max(0, len(data) - 1) // _CHUNK * _CHUNK
         try:
-            for at in range(0, len(data), _CHUNK):
+            for at in range(0, last + 1, _CHUNK):
                 text = b2a_base64(data[at : at + _CHUNK], newline=False).decode()
-                self.exec(f"_n = _f.write(_a('{text}'))")
+                code += f"_n = _f.write(_a('{text}'))\n"
+                code += f"_end({path!r}, '{digest}')" if at == last else ""
+                answer, code = self.exec(code, self._timeout_s * 3), ""
         except BoardExecError:
             with suppress(BoardExecError):
                 self.exec("_f.close()")
             raise
-        self.exec("_f.close()")
+        return answer
 
     def _drop(self, path: str) -> None:
         with suppress(BoardError):

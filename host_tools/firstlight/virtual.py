@@ -3,7 +3,6 @@
 Never keeps anything of the board's state in memory: what a power cut leaves is what lies on disk.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -13,77 +12,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from . import boards
 from .boardlog import LogReader, everything
 from .errors import BoardError, UsageError
+from .unitfolder import (
+    AIR_FILE,
+    ESP32,
+    FLASH_FILE,
+    PICO_W,
+    POWER_FILE,
+    SETTINGS_FILE,
+    VIRTUAL,
+    Settings,
+    create,
+    is_locked,
+    write_beside,
+)
 
-SETTINGS_FILE = "virtual.json"
-POWER_FILE = "power.json"  # while the board is on: who runs it, and its port
-LOCK_FILE = "power.lock"  # held by the bridge while the board is on
-AIR_FILE = "air.json"  # what is around the board, as it was changed since it was made
+__all__ = ("AIR_FILE", "QUIRKS", "SETTINGS_FILE", "Settings", "VirtualBoard", "make")
 QUIRKS = ("lies", "scan fails", "no lease", "lease lost", "no W5500")  # boards/VIRTUAL/network.py
 _BLOCK = 4096
 _ANNOUNCE_S = 15.0
 _OFF_S = 5.0
 _LOOK_S = 0.01
-_MOST_SPEED = 100_000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What virtual.json says. wifi: the networks in reach, SSID to password ("": open).
-
-    speed: so many times shorter are its waits (boards/VIRTUAL/_fast.py), its watchdog's too;
-    tls_in_heap: a TLS session's buffers lie in heap_bytes, as on a Pico W (_tls.py). For tests,
-    which write them into the file.
-    """
-
-    unique_id: bytes
-    wifi: dict[str, str]
-    heap_bytes: int
-    join_ms: int
-    speed: int = 1
-    tls_in_heap: bool = False
-
-    @classmethod
-    def load(cls, folder: Path) -> "Settings":
-        """Read and check virtual.json. Raise UsageError if the folder is not a virtual board."""
-        try:
-            facts = json.loads((folder / SETTINGS_FILE).read_bytes())
-            settings = cls(
-                bytes.fromhex(facts["unique_id"]),
-                dict(facts["wifi"]),
-                int(facts["heap_bytes"]),
-                int(facts["join_ms"]),
-                int(facts.get("speed", 1)),
-                facts.get("tls_in_heap") is True,
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{folder} is not a virtual board: make one there first") from None
-        settings.check()
-        return settings
-
-    def check(self) -> None:
-        """Raise UsageError naming the first setting that no board could have."""
-        if not 1 <= len(self.unique_id) <= 16:
-            raise UsageError("unique_id must be 1 to 16 bytes")
-        for ssid, password in self.wifi.items():
-            if not isinstance(password, str) or not 1 <= len(ssid.encode()) <= 32:
-                raise UsageError("wifi must name networks of 1 to 32 bytes, with their passwords")
-        if self.heap_bytes < 16 * 1024 or not 0 <= self.join_ms <= 60_000:
-            raise UsageError("heap_bytes must be at least 16 KB, join_ms 0 to 60000")
-        if not 1 <= self.speed <= _MOST_SPEED:
-            raise UsageError(f"speed must be from 1 to {_MOST_SPEED}")
-
-    def as_json(self) -> bytes:
-        """The content of virtual.json."""
-        facts = {"unique_id": self.unique_id.hex(), "wifi": self.wifi}
-        numbers = {"heap_bytes": self.heap_bytes, "join_ms": self.join_ms}
-        return json.dumps({**facts, **numbers}, indent=1, ensure_ascii=False).encode()
 
 
 def make(
@@ -94,27 +50,38 @@ def make(
     heap_bytes: int = 160 * 1024,
     flash_bytes: int = 2 * 1024 * 1024,
     join_ms: int = 200,
+    kind: str = VIRTUAL,
 ) -> "VirtualBoard":
     """Make a board with an erased flash in folder, which must not hold one yet.
 
-    unique_id: the chip's, 1 to 16 bytes; None: six random bytes. heap_bytes: what its code may use
+    unique_id: the chip's, 1 to 16 bytes; None: a random one. heap_bytes: what its code may use
     (64-bit objects: about twice what they take on a real board). flash_bytes: of its file system,
-    a multiple of 4096 and at least 32 KB; 2 MB is a 4 MB ESP32's. Raise UsageError otherwise.
+    a multiple of 4096 and at least 32 KB; 2 MB is a 4 MB ESP32's. kind: of unitfolder.KINDS; one
+    with a boot loader has the whole flash that its board.json says. Raise UsageError otherwise.
     """
-    chosen = secrets.token_bytes(6) if unique_id is None else unique_id
-    settings = Settings(chosen, dict(wifi or {}), heap_bytes, join_ms)
+    chosen = _any_id(kind) if unique_id is None else unique_id
+    settings = Settings(chosen, dict(wifi or {}), heap_bytes, join_ms, kind=kind)
     settings.check()
+    if kind != VIRTUAL:
+        flash_bytes = boards.load(kind).flash_bytes or flash_bytes
     if flash_bytes % _BLOCK or flash_bytes < 8 * _BLOCK:
         raise UsageError("flash_bytes must be a multiple of 4096, and at least 32768")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(folder / SETTINGS_FILE, settings.as_json())
-        _create(folder / "flash.img", b"\xff" * flash_bytes)
+        create(folder / SETTINGS_FILE, settings.as_json())
+        create(folder / FLASH_FILE, b"\xff" * flash_bytes)
     except FileExistsError:
         raise UsageError(f"{folder} holds a virtual board already") from None
     except OSError as error:
         raise UsageError(f"cannot make a virtual board in {folder}: {error.strerror}") from None
     return VirtualBoard(folder)
+
+
+def _any_id(kind: str) -> bytes:
+    """A random id as a chip of that kind has: an ESP32's is a MAC address of Espressif's."""
+    if kind == ESP32:
+        return bytes.fromhex("240ac4") + secrets.token_bytes(3)
+    return secrets.token_bytes(8 if kind == PICO_W else 6)
 
 
 class VirtualBoard:
@@ -130,10 +97,12 @@ class VirtualBoard:
     def power_on(self, *, outlive: bool = False) -> str:
         """Switch on; return the path of the serial port. outlive: stay on when this process ends.
 
+        A board that shows no serial port, for its boot loader has the chip, returns "".
+
         Raise BoardError if the board is on already or does not start, UsageError if MicroPython is
         not installed.
         """
-        if self.port is not None:
+        if self.is_on:
             raise BoardError(f"the virtual board in {self.folder} is on already")
         self._log.close()
         self._log, self._unread = LogReader(self.folder), b""
@@ -142,7 +111,7 @@ class VirtualBoard:
                 sys.executable,
                 "-I",
                 "-m",
-                "firstlight.bridge",
+                "firstlight.bridge" if self.settings.kind == VIRTUAL else "firstlight.loaderunit",
                 str(self.folder),
                 *["outlive"] * outlive,
             ],
@@ -164,7 +133,7 @@ class VirtualBoard:
             self._bridge = None
         elif isinstance(pid, int):
             os.kill(pid, signal.SIGTERM)
-            _wait(lambda: self.port is None, _OFF_S, "the virtual board does not switch off")
+            _wait(lambda: not self.is_on, _OFF_S, "the virtual board does not switch off")
 
     def set_air(
         self,
@@ -191,8 +160,18 @@ class VirtualBoard:
         write_beside(self.folder / AIR_FILE, json.dumps(air, ensure_ascii=False).encode())
 
     @property
+    def kind(self) -> str:
+        """The name of its kind, as boards.load() takes it."""
+        return self.settings.kind
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the board has power."""
+        return is_locked(self.folder)
+
+    @property
     def port(self) -> str | None:
-        """The serial port's path; None while the board is off."""
+        """The serial port's path; None while the board is off, or shows none."""
         return self._power().get("port")
 
     @property
@@ -229,7 +208,7 @@ class VirtualBoard:
     def follow(self) -> Iterator[bytes]:
         """What is printed, as it comes, until the board is off; from where the last read ended."""
         while True:
-            is_off = self.port is None
+            is_off = not self.is_on
             data, self._unread = self._unread + self._log.read(), b""
             if data:
                 yield data
@@ -253,40 +232,13 @@ class VirtualBoard:
 
     def _power(self) -> dict[str, Any]:
         """What the bridge says of itself; empty while nobody holds the lock."""
-        if not _is_locked(self.folder / LOCK_FILE):
+        if not is_locked(self.folder):
             return {}
         try:
             power = json.loads((self.folder / POWER_FILE).read_bytes())
         except (OSError, ValueError):
             return {}
         return power if isinstance(power, dict) else {}
-
-
-def write_beside(path: Path, data: bytes) -> None:
-    """Replace the file in one step; readable by its owner alone."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    _create(beside, data)
-    os.replace(beside, path)
-
-
-def _create(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _announced(bridge: subprocess.Popen[bytes]) -> str:
@@ -297,7 +249,7 @@ def _announced(bridge: subprocess.Popen[bytes]) -> str:
     try:
         news = json.loads(line)
         if "port" in news:
-            return str(news["port"])
+            return str(news["port"] or "")
         reason = str(news["error"])
     except (ValueError, KeyError, TypeError):
         raise BoardError("the virtual board's bridge did not start") from None

@@ -55,7 +55,7 @@ class App:
 
 
 asked = json.loads(sys.stdin.readline())
-wake._identity = lambda: dict(ME, led=None)
+wake._identity = lambda board: dict(ME, led=None)
 device = wake.run(Board(asked), __import__("time"), lambda step, text: None)
 found = {"plan": device.plan, "lean": device.lean}
 App.INTERVAL_S = asked["interval_s"]

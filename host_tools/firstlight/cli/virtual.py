@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
+from ..unitfolder import KINDS, VIRTUAL
 from .options import secret
 
 
@@ -17,6 +18,7 @@ def virtual() -> None:
     Examples:
       firstlight virtual make bench-1 --wifi firstlight=file:wifi.txt
       firstlight virtual on bench-1
+      firstlight virtual make bench-2 --kind VIRTUAL_ESP32
       mpremote connect /dev/pts/3 repl
       firstlight virtual air bench-1 --without firstlight
     """
@@ -31,7 +33,14 @@ def virtual() -> None:
     metavar="SSID[=SOURCE]",
     help="A network in its air, and where the password is kept; may be repeated.",
 )
-def make(folder: Path, unique_id: str | None, wifi: tuple[str, ...]) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default=VIRTUAL,
+    show_default=True,
+    help="How it is flashed: not at all, by esptool, or by a .uf2.",
+)
+def make(folder: Path, unique_id: str | None, wifi: tuple[str, ...], kind: str) -> None:
     """Make a board in FOLDER, its flash erased."""
     from ..virtual import make as make_board  # noqa: PLC0415
 
@@ -40,18 +49,23 @@ def make(folder: Path, unique_id: str | None, wifi: tuple[str, ...]) -> None:
     except ValueError:
         raise UsageError("--unique-id must be hexadecimal digits") from None
     air = dict(_network(text) for text in wifi)
-    make_board(folder, unique_id=chip, wifi=air)
+    make_board(folder, unique_id=chip, wifi=air, kind=kind)
     click.echo(f"a board in {folder}; power it: firstlight virtual on {folder}")
 
 
 @virtual.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def on(folder: Path) -> None:
-    """Power the board in FOLDER, print its port and its console; Ctrl-C cuts the power."""
+    """Power the board in FOLDER, print its port and its console; Ctrl-C cuts the power.
+
+    While it is on, FOLDER/port is its serial port, or FOLDER/RPI-RP2 the volume of its boot
+    loader.
+    """
     from ..virtual import VirtualBoard  # noqa: PLC0415
 
     with VirtualBoard(folder) as board:
-        click.echo(f"on {board.port}; Ctrl-C cuts the power", err=True)
+        where = board.port or "as a volume, for a .uf2"
+        click.echo(f"on {where}; Ctrl-C cuts the power", err=True)
         for piece in board.follow():
             click.echo(piece, nl=False)
 
