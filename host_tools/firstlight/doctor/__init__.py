@@ -1,0 +1,1 @@
+"""What is wrong with a board that came back: read, never changed, and told in one sentence."""

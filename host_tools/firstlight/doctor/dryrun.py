@@ -1,0 +1,50 @@
+"""What DPS knows of a device, asked from the PC with a token that the board signed.
+
+Registers nothing: it is the status lookup of DPS's device API (protocol.md 5.1). The token is
+kept in memory, and is in no error.
+"""
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from ..azurecalls import Mistrusted, NotNow, Reply, asked, object_of, plain, trusting
+from ..errors import ServiceError
+from .findings import Dps, Identity
+
+_API_VERSION = "2021-06-01"
+
+
+def lookup(me: Identity, token: str, tls: ssl.SSLContext, key: str = "primary") -> Dps:
+    """Ask for the device's registration; whatever comes of it is a finding."""
+    place = f"{quote(me.id_scope)}/registrations/{quote(me.registration_id, safe='')}"
+    url = f"https://{me.endpoint}:{me.https_port}/{place}?api-version={_API_VERSION}"
+    body = {"registrationId": me.registration_id}
+    try:
+        return _told(asked("POST", url, {"Authorization": token}, body, tls), key)
+    except Mistrusted:
+        return Dps(told=f"the certificate of {me.endpoint} is not trusted", key=key, trusted=False)
+    except (NotNow, ServiceError) as error:
+        return Dps(told=plain(error), key=key)
+
+
+def trust(ders: Sequence[bytes], root_pem: Path | None) -> ssl.SSLContext:
+    """TLS as the board would have it: over its own roots; over root_pem, or the PC's, if none."""
+    if root_pem is not None or not ders:
+        return trusting(root_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for der in ders:
+        context.load_verify_locations(cadata=der)
+    return context
+
+
+def _told(reply: Reply, key: str) -> Dps:
+    found = object_of(reply, "the lookup")
+    message = found.get("message") or found.get("errorMessage") or ""
+    code = found.get("errorCode")
+    told = plain(message) + (f" (code {plain(code)})" if code else "")
+    if reply.status == 429 or reply.status >= 500:
+        return Dps(0, told=f"{reply.status} {told}", key=key)
+    state, hub = (plain(found.get(name) or "") for name in ("status", "assignedHub"))
+    return Dps(reply.status, state if reply.status < 300 else "", hub, told, key)

@@ -1,0 +1,156 @@
+"""What was found on a board, as values; pure.
+
+Holds no secret: of a key its fingerprint, of a network its name. None: it could not be read, or
+was not asked for.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Files:
+    """The firmware on the board beside this release's, by path; own: it has files of ours."""
+
+    own: bool
+    missing: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The identity without its secrets. fingerprints: of its keys, by name (keys.fingerprint)."""
+
+    id_scope: str
+    registration_id: str
+    endpoint: str
+    https_port: int
+    networks: tuple[str, ...] = ()
+    ethernet: bool = False
+    fingerprints: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What the board says of its life; "" and None: it does not say.
+
+    phase and error: of this one; before: the last error before its last reset; reset: why it
+    started; heard: its last failure on the console, in full; waiting: messages in memory; app: the
+    kind of error that app.py raised.
+    """
+
+    phase: str = ""
+    error: str = ""
+    before: str = ""
+    heard: str = ""
+    reset: str = ""
+    boots: int | None = None
+    sent: int | None = None
+    dropped: int | None = None
+    waiting: int | None = None
+    up_s: int | None = None
+    app: str = ""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The hub that the board keeps. whose: the identity that it was assigned for (wake.py)."""
+
+    hub: str
+    device_id: str
+    whose: str
+
+    def is_of(self, me: Identity | None) -> bool:
+        """Whether that is the identity which is there now."""
+        whose = me and f"{me.endpoint}/{me.id_scope}/{me.registration_id}"
+        return self.whose == whose
+
+
+@dataclass(frozen=True)
+class Air:
+    """What the radio hears. signals: dBm by the identity's networks that are in the air.
+
+    others: how many more; address: "" if the board is on no network; refused: why it did not get
+    onto one, "" if it did or did not try.
+    """
+
+    signals: dict[str, int] = field(default_factory=dict)
+    others: int = 0
+    address: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A trust root. ends_at: Unix seconds; None: it is no certificate."""
+
+    folder: str
+    name: str
+    subject: str
+    fingerprint: str
+    ends_at: int | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The newer roots, by number; 0: the factory's (firmware/trust.py)."""
+
+    good: int
+    newest: int
+    tries: int
+
+    @property
+    def in_use(self) -> int:
+        """Whose turn it is."""
+        return self.newest if self.newest != self.good and self.tries < 3 else self.good
+
+
+@dataclass(frozen=True)
+class Dps:
+    """What DPS says of the device. status: HTTP's, 0 for no answer; state: the registration's.
+
+    key: which of its keys was signed with; trusted: whether the board's roots vouch for DPS.
+    """
+
+    status: int = 0
+    state: str = ""
+    hub: str = ""
+    told: str = ""
+    key: str = "primary"
+    trusted: bool = True
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All of it. read_at: Unix seconds, the PC's. wrong: why there is no identity."""
+
+    port: str
+    read_at: int
+    micropython: str = ""
+    machine: str = ""
+    too_old: bool = False
+    chip_id: str = ""
+    files: Files | None = None
+    identity: Identity | None = None
+    wrong: str = ""
+    in_group: bool | None = None
+    life: Life = Life()
+    assignment: Assignment | None = None
+    stored: int | None = None
+    free_bytes: int | None = None
+    clock_off_s: int | None = None
+    air: Air | None = None
+    roots: tuple[Root, ...] | None = None
+    trial: Trial | None = None
+    dps: Dps | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same, as JSON takes it."""
+        return asdict(self)
+
+
+def used_roots(findings: Findings) -> list[Root]:
+    """The roots that the board's next connection trusts."""
+    number = findings.trial.in_use if findings.trial else 0
+    folder = f"/roots{number or ''}"
+    return [root for root in findings.roots or () if root.folder == folder]
