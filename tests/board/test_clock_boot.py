@@ -22,6 +22,7 @@ def azure(tmp_path: Path) -> Iterator[RunningAzure]:
 @pytest.fixture
 def bench(azure: RunningAzure, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "board", azure)
+    made.tune(speed=5)  # nobody is served by waiting
     yield made
     made.board.power_off()
 
@@ -35,7 +36,7 @@ def nowhere() -> str:
 
 def boot(bench: Bench, ntp: str, https_port: int) -> None:
     key = bench.group_key()[1]
-    bench.inject(bench.document(key, ntp=[ntp], https_port=https_port))
+    bench.give(bench.document(key, ntp=[ntp], https_port=https_port))
     bench.board.power_on()
 
 

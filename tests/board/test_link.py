@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from tests.board import peers
+from tests.board.atonce import at_once
 from tests.board.peers import CONNACK, after_connect, after_subscribe, good, hang, serving
 
 LIMIT_MS = 700
@@ -70,15 +71,17 @@ SILENCES = {
 }
 
 
-@pytest.mark.parametrize("where", SILENCES)
-def test_a_peer_that_falls_silent_costs_a_bounded_time(where: str, probe: Probe, tls: Any) -> None:
-    action, talk, context = SILENCES[where]
-    with (
-        serving(tls if context else None, talk) as port,
-        serving(tls, good) as fine,
-        peers.switching(port, fine) as both,
-    ):
-        assert_timed_out(probe(both, action, again=True, keepalive_s=1))
+def test_a_peer_that_falls_silent_costs_a_bounded_time(probe: Probe, tls: Any) -> None:
+    def check(where: str) -> None:
+        action, talk, context = SILENCES[where]
+        with (
+            serving(tls if context else None, talk) as port,
+            serving(tls, good) as fine,
+            peers.switching(port, fine) as both,
+        ):
+            assert_timed_out(probe(both, action, again=True, keepalive_s=1))
+
+    at_once(check, SILENCES)
 
 
 @pytest.mark.parametrize("after_bytes", [1, 60, 700])

@@ -141,10 +141,10 @@ def test_a_watchdog_outlives_a_soft_reset_and_ends_with_a_hard_one(
 ) -> None:
     main = (
         "import machine, time\ncause = machine.reset_cause()\nprint('cause', cause)\n"
-        "if cause in (machine.PWRON_RESET, machine.WDT_RESET): machine.WDT(timeout=1000)\n"
+        "if cause in (machine.PWRON_RESET, machine.WDT_RESET): machine.WDT(timeout=500)\n"
         "if cause == machine.PWRON_RESET: machine.soft_reset()\n"
         "if cause == machine.WDT_RESET: machine.reset()\n"
-        "time.sleep(3)\nprint('not bitten')\n"
+        "time.sleep(2)\nprint('not bitten')\n"
     )
     with Repl(powered.port or "") as repl:
         repl.write_file("/main.py", main.encode())

@@ -16,9 +16,9 @@ from .test_stand_ins import errno_of, value
 RADIO = """
 import network, time
 w = network.WLAN(network.STA_IF)
-def settled(done):
+def settled(done, most_ms=3000):
     start = time.ticks_ms()
-    while not done() and time.ticks_diff(time.ticks_ms(), start) < 3000:
+    while not done() and time.ticks_diff(time.ticks_ms(), start) < most_ms:
         time.sleep_ms(2)
     return [w.isconnected(), w.status(), w.ifconfig()[0] != '0.0.0.0']
 def left():
@@ -84,7 +84,7 @@ def test_a_radio_that_lies_does_so_until_it_is_switched_off(
 ) -> None:
     radio.exec("joined('home', 'secret')")
     powered.set_air(wifi={}, quirks=["lies"])
-    assert value(radio, "settled(lambda: not w.isconnected())") == IN
+    assert value(radio, "settled(lambda: not w.isconnected(), 800)") == IN
     assert value(radio, "w.active(False)\nw.active(True)\n[w.isconnected(), w.status()]") == [
         False,
         1000,
@@ -95,7 +95,7 @@ def test_without_a_lease_there_is_no_address_but_a_static_one(
     radio: Repl, powered: virtual.VirtualBoard
 ) -> None:
     powered.set_air(quirks=["no lease"])
-    assert value(radio, "w.connect('home', 'secret')\nsettled(w.isconnected)") == [
+    assert value(radio, "w.connect('home', 'secret')\nsettled(w.isconnected, 500)") == [
         False,
         1001,
         False,

@@ -48,7 +48,7 @@ def test_a_board_that_dies_in_a_write_has_the_old_record_or_the_new(
         repl.write_file(f"/{store}.py", source)
         repl.exec(f"import {store}\n{store}.save('a', b'old.' * 60)")
     found = []
-    for writes in range(0, 100, 4):
+    for writes in range(0, 100, 7):  # in every write: test_storage.py
         cut_after(board, writes)
         is_cut = not does(board, SAVE.format(store))
         cut_after(board, None)

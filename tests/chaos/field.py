@@ -22,8 +22,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from littlefs import LittleFS
-
 from firstlight.boardlog import LogReader
 from firstlight.emulator.azure import LocalAzure
 from firstlight.emulator.hub.registry import twin_document
@@ -31,6 +29,7 @@ from firstlight.emulator.running import RunningAzure
 from firstlight.virtual import VirtualBoard
 from tests.chaos.proxy import Proxy
 from tests.e2e.bench import NAME, Bench
+from tests.e2e.flashed import put
 
 _T = TypeVar("_T")
 SPEED = 5000
@@ -66,7 +65,6 @@ def on_desired(patch, whole):
 """
 _LATE_S = 20.0  # nothing takes that long, but a machine that is busy elsewhere
 _LOOK_S = 0.01
-_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,8 @@ class Field:
             shutil.copy(site.template / name, folder / name)
         self.board = VirtualBoard(folder)
         self._tune({"speed": SPEED} | settings)
-        self._put("/app.py", app.format(interval_s=interval_s, outbox=outbox, keep=keep).encode())
+        text = app.format(interval_s=interval_s, outbox=outbox, keep=keep)
+        put(self.board.folder / "flash.img", {"/app.py": text.encode()})
         self.words = itertools.count(1)
         self._log = LogReader(folder)
         self._said, self._dropped = "", 0
@@ -135,7 +134,8 @@ class Field:
         self.dns({})
         self.board.set_air()
         self.is_well = False
-        self._since = self._last()
+        self._seen = self._last()
+        self._received: list[tuple[dict[str, Any], str]] = []
         self._boots = 0
         self._dropped = self._told_dropped()
         self._said, self._at = "", 0
@@ -202,7 +202,7 @@ class Field:
     def lasts(self, fault: str) -> None:
         """Let a fault strike again, or at least for a while if the board has got around it."""
         with suppress(AssertionError):
-            self.struck(fault, 3, 0.5)
+            self.struck(fault, 2, 0.3)
 
     def kick(self) -> None:
         """Let the hub end the connection."""
@@ -279,7 +279,7 @@ class Field:
     def given(self) -> dict[str, dict[int, list[str]]]:
         """What the hubs have: by boot and count, the message ids that it came with."""
         found: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for body, id in self.azure.call(self._received):
+        for body, id in self.azure.call(self._arrived):
             found[body["boot"]][body["count"]].append(id)
         return found
 
@@ -288,12 +288,15 @@ class Field:
         self._said += self._log.read().decode(errors="replace")
         return self._said
 
-    def _received(self, azure: LocalAzure) -> list[tuple[dict[str, Any], str]]:
-        messages = azure.messages.select(device_id=NAME, after=self._since)
-        return [(json.loads(m.body), m.system_properties.get("message-id", "")) for m in messages]
+    def _arrived(self, azure: LocalAzure) -> list[tuple[dict[str, Any], str]]:
+        """What the hubs have got since the beginning; each message is read once."""
+        for m in azure.messages.select(device_id=NAME, after=self._seen):
+            self._received.append((json.loads(m.body), m.system_properties.get("message-id", "")))
+            self._seen = m.sequence
+        return list(self._received)
 
     def _heard(self, azure: LocalAzure) -> object:
-        found = self._received(azure)
+        found = self._arrived(azure)
         return found[-1][0]["heard"] if found else None
 
     def _got(self, azure: LocalAzure) -> object:
@@ -306,7 +309,7 @@ class Field:
 
     def _newest(self, azure: LocalAzure | None = None) -> tuple[int, int]:
         """(boots that sent something, the highest count of the last of them)."""
-        found = self._received(azure) if azure else self.azure.call(self._received)
+        found = self._arrived(azure) if azure else self.azure.call(self._arrived)
         boots = list(dict.fromkeys(body["boot"] for body, _ in found))
         highest = max((b["count"] for b, _ in found if b["boot"] == boots[-1]), default=0)
         return len(boots), highest
@@ -321,22 +324,3 @@ class Field:
     def _tune(self, settings: dict[str, Any]) -> None:
         path = self.board.folder / "virtual.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | settings))
-
-    def _put(self, name: str, data: bytes) -> None:
-        """Write a file onto the flash, from outside."""
-        image = self.board.folder / "flash.img"
-        raw = bytearray(image.read_bytes())
-        flash = LittleFS(
-            block_size=_BLOCK,
-            block_count=len(raw) // _BLOCK,
-            prog_size=32,
-            read_size=32,
-            lookahead_size=32,
-            mount=False,
-        )
-        flash.context.buffer = raw
-        flash.mount()
-        with flash.open(name, "wb") as file:
-            file.write(data)
-        flash.unmount()
-        image.write_bytes(raw)

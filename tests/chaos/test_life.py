@@ -33,7 +33,7 @@ def test_a_connection_that_is_gone_without_a_word_is_noticed(quiet: Field) -> No
 
 def test_the_token_is_renewed_and_nothing_is_lost(site: Site, tmp_path: Path) -> None:
     with Field(tmp_path / "board", site, speed=20_000) as field:
-        for _ in range(4):
+        for _ in range(3):
             field.until(_CONNECTS)
         field.recovers()
         assert "failed: " not in field.said()
@@ -52,7 +52,7 @@ def test_messages_that_are_kept_outlive_power_cuts(site: Site, tmp_path: Path) -
     with Field(tmp_path / "board", site, keep=True) as field:
         field.recovers()
         measured = {}
-        for _ in range(3):
+        for _ in range(2):
             field.proxy.accepts = False
             field.proxy.cut("hole")
             for _ in range(3):
@@ -73,7 +73,7 @@ def test_what_an_outbox_cannot_hold_is_counted_and_reported(site: Site, tmp_path
         field.recovers()
         field.proxy.accepts = False
         field.proxy.cut("hole")
-        for _ in range(12):
+        for _ in range(9):
             field.until("measured")
         field.proxy.heal()
         field.recovers()

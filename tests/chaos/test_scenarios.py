@@ -1,4 +1,8 @@
-"""Every fault that has a name, while it lasts and after: the board is back by itself."""
+"""Every fault that has a name, while it lasts and after: the board is back by itself.
+
+Of DPS's answers every second one is tried: each costs a board three TLS handshakes, and what it
+makes of an answer is tests/board/test_provision.py's. FIRSTLIGHT_CHAOS=all tries all.
+"""
 
 from pathlib import Path
 
@@ -6,6 +10,7 @@ import pytest
 
 from firstlight.emulator.faults.scenarios import SCENARIOS
 from tests.chaos.field import Field, Site
+from tests.chaos.test_points import ALL
 
 # Of those that wait, the PC's time is meant: as long, for a board in fast time, as the name says.
 _SHORTER = {
@@ -29,9 +34,9 @@ def named(*points: str) -> list[str]:
     return [name for name in SCENARIOS if words(name).startswith(points)]
 
 
-def thirds(names: list[str]) -> list[list[str]]:
-    """In parts, for as many boards."""
-    return [names[i::6] for i in range(6)]
+def parts(names: list[str], count: int) -> list[list[str]]:
+    """In so many parts, each a test."""
+    return [names[i::count] for i in range(count)]
 
 
 AT_DPS = named(*_AT_DPS)
@@ -39,7 +44,7 @@ TALK = named(*_TALK)
 AT_A_HUB = [name for name in SCENARIOS if name not in AT_DPS + TALK + named(*_PINGS)]
 
 
-@pytest.mark.parametrize("names", thirds(AT_DPS), ids=lambda names: names[0])
+@pytest.mark.parametrize("names", parts(AT_DPS if ALL else AT_DPS[::2], 4), ids=lambda n: n[0])
 def test_a_board_that_registers_again(names: list[str], field: Field) -> None:
     for name in names:
         fault = field.strike(words(name), Field.reprovision)
@@ -50,7 +55,7 @@ def test_a_board_that_registers_again(names: list[str], field: Field) -> None:
     field.is_sound(field.dropped())  # "disabled" and the like last for hours
 
 
-@pytest.mark.parametrize("names", thirds(AT_A_HUB), ids=lambda names: names[0])
+@pytest.mark.parametrize("names", parts(AT_A_HUB, 6), ids=lambda names: names[0])
 def test_a_board_at_its_hub(names: list[str], field: Field) -> None:
     for name in names:
         fault = field.strike(words(name), Field.kick)

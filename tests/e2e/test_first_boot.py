@@ -32,7 +32,8 @@ def counts(messages: list[Message]) -> list[int]:
     return [json.loads(message.body)["count"] for message in messages]
 
 
-def test_the_demo_plays(tmp_path: Path) -> None:
+def test_the_demo_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "APP", demo.APP.replace("INTERVAL_S = 1", "INTERVAL_S = 0.2"))
     told: list[tuple[str, str]] = []
     story = play(tmp_path, lambda who, text: told.append((who, text)))
     assert len(story.received) >= 5
@@ -43,9 +44,9 @@ def test_the_demo_plays(tmp_path: Path) -> None:
 
 def test_a_demo_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = "INTERVAL_S = 1\ndef sample():\n    raise ZeroDivisionError('sensor')\n"
-    monkeypatch.setattr(demo, "_APP", broken)
-    monkeypatch.setattr(demo, "_TELEMETRY_S", 6.0)
-    with pytest.raises(ToolError, match=r"no telemetry within 6 s; .*app\.sample failed"):
+    monkeypatch.setattr(demo, "APP", broken)
+    monkeypatch.setattr(demo, "_TELEMETRY_S", 4.0)
+    with pytest.raises(ToolError, match=r"no telemetry within 4 s; .*app\.sample failed"):
         play(tmp_path, lambda who, text: None)
 
 
@@ -54,7 +55,7 @@ def test_dps_may_refuse_in_connack(tmp_path: Path) -> None:
     with running_azure(settings) as azure:
         bench = Bench(tmp_path / "board", azure)
         bench.group_key()
-        bench.inject(bench.document(WRONG_KEY))
+        bench.give(bench.document(WRONG_KEY))
         with bench.board:
             assert "CONNACK refused, code 5; next in " in until(bench, "; next in ")
 
@@ -71,7 +72,7 @@ def test_telemetry_is_json_that_says_so(bench: Bench) -> None:
 
 
 def test_each_step_is_told_in_a_line(bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     with bench.board:
         said = until(bench, "acknowledged 1")
     steps = ["id ", "wifi ", "clock ", "dps ", "hub "]
@@ -82,7 +83,7 @@ def test_each_step_is_told_in_a_line(bench: Bench) -> None:
 def test_an_individual_enrollment_with_a_device_id_of_its_own(bench: Bench) -> None:
     enrolled = bench.azure.enroll_device(NAME, {"deviceId": "Pump:7"})
     assert enrolled.keys is not None
-    bench.inject(bench.document(enrolled.keys.primary_b64))
+    bench.give(bench.document(enrolled.keys.primary_b64))
     with bench.board:
         assert bench.azure.wait_for_telemetry(1, "Pump:7", WAIT_S)
         assert "assigned to localhost as Pump:7" in until(bench, "hub")
@@ -90,7 +91,7 @@ def test_an_individual_enrollment_with_a_device_id_of_its_own(bench: Bench) -> N
 
 def test_a_wrong_key_is_told_with_code_and_tracking_id(bench: Bench) -> None:
     bench.group_key()
-    bench.inject(bench.document(WRONG_KEY))
+    bench.give(bench.document(WRONG_KEY))
     with bench.board:
         said = until(bench, "; next in ")
     assert "401 DPS: " in said
@@ -102,7 +103,7 @@ def test_the_secondary_key_helps_where_the_primary_is_refused(bench: Bench) -> N
     group, _ = bench.group_key()
     assert group.keys is not None
     pair = {"primary": WRONG_KEY, "secondary": keys.derive(group.keys.secondary_b64, NAME)}
-    bench.inject(bench.document("", symmetric_key=pair))
+    bench.give(bench.document("", symmetric_key=pair))
     with bench.board:
         assert bench.azure.wait_for_telemetry(1, NAME, WAIT_S)
         assert "next in 0 s" in until(bench, "assigned to")
@@ -111,13 +112,13 @@ def test_the_secondary_key_helps_where_the_primary_is_refused(bench: Bench) -> N
 def test_a_disabled_device_is_told_so(bench: Bench) -> None:
     enrolled = bench.azure.enroll_device(NAME, {"provisioningStatus": "disabled"})
     assert enrolled.keys is not None
-    bench.inject(bench.document(enrolled.keys.primary_b64))
+    bench.give(bench.document(enrolled.keys.primary_b64))
     with bench.board:
         assert "disabled" in until(bench, "; next in ")
 
 
 def test_a_device_that_its_hub_forgot_goes_back_to_dps_at_once(bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     with bench.board:
         bench.azure.wait_for_telemetry(1, NAME, WAIT_S)
     bench.azure.call(lambda local: local.hubs["localhost"].remove_device(NAME))
@@ -129,7 +130,7 @@ def test_a_device_that_its_hub_forgot_goes_back_to_dps_at_once(bench: Bench) -> 
 
 
 def test_a_full_flash_does_not_keep_a_board_from_its_hub(bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     with bench.board, Repl(bench.board.port or "") as repl:
         repl.write_file(
             "/nvsstore.py", b"def load(name): pass\ndef save(name, raw): raise OSError(28)\n"
@@ -144,7 +145,7 @@ def test_a_full_flash_does_not_keep_a_board_from_its_hub(bench: Bench) -> None:
     "app", [b"INTERVAL_S = 1\nthis is no Python\n", b"INTERVAL_S = 'soon'\ndef sample(): pass\n"]
 )
 def test_an_app_that_does_not_load_is_told_and_the_hub_is_kept(app: bytes, bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]), app)
+    bench.give(bench.document(bench.group_key()[1]), app)
     with bench.board:
         said = until(bench, "app.sample failed")
     assert "app.py cannot be used: " in said
@@ -154,14 +155,14 @@ def test_an_app_that_does_not_load_is_told_and_the_hub_is_kept(app: bytes, bench
 
 def test_an_interval_may_be_a_fraction_and_a_sample_may_try_to_exit(bench: Bench) -> None:
     app = b"import sys\nINTERVAL_S = 0.2\ndef sample(): sys.exit()\n"
-    bench.inject(bench.document(bench.group_key()[1]), app)
+    bench.give(bench.document(bench.group_key()[1]), app)
     with bench.board:
         until(bench, "app.sample failed")
         assert "fault" not in until(bench, "app.sample failed")
 
 
 def test_a_lost_connection_is_made_again_and_nothing_acknowledged_is_lost(bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     with bench.board:
         bench.azure.wait_for_telemetry(2, NAME, WAIT_S)
         bench.azure.call(lambda local: local.hubs["localhost"].kick(NAME))
@@ -171,7 +172,7 @@ def test_a_lost_connection_is_made_again_and_nothing_acknowledged_is_lost(bench:
 
 
 def test_a_board_without_an_identity_waits_at_its_repl(bench: Bench) -> None:
-    bench.inject(bench.document(WRONG_KEY))
+    bench.give(bench.document(WRONG_KEY))
     with bench.board, Repl(bench.board.port or "") as repl:
         repl.remove("/identity.json")
     with bench.board:
@@ -179,7 +180,7 @@ def test_a_board_without_an_identity_waits_at_its_repl(bench: Bench) -> None:
 
 
 def test_a_flash_that_does_not_read_ends_in_a_reset_not_at_the_repl(bench: Bench) -> None:
-    bench.inject(bench.document(WRONG_KEY))
+    bench.give(bench.document(WRONG_KEY))
     with bench.board, Repl(bench.board.port or "") as repl:
         repl.exec("import os\nfor n in os.listdir('/roots'): os.remove('/roots/' + n)")
         repl.exec("os.rmdir('/roots')")
@@ -190,7 +191,7 @@ def test_a_flash_that_does_not_read_ends_in_a_reset_not_at_the_repl(bench: Bench
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b'{"version": 2}', b"[]"])
 def test_a_torn_or_foreign_identity_is_none(raw: bytes, bench: Bench) -> None:
-    bench.inject(bench.document(WRONG_KEY))
+    bench.give(bench.document(WRONG_KEY))
     with bench.board, Repl(bench.board.port or "") as repl:
         repl.write_file("/identity.json", raw)
     with bench.board:
@@ -200,7 +201,7 @@ def test_a_torn_or_foreign_identity_is_none(raw: bytes, bench: Bench) -> None:
 
 
 def test_no_dps_is_told_and_tried_again(bench: Bench) -> None:
-    bench.inject(bench.document(WRONG_KEY, port=1))
+    bench.give(bench.document(WRONG_KEY, port=1))
     with bench.board:
         assert "ECONNREFUSED" in until(bench, "; next in ")
         until(bench, "; next in ")
@@ -209,7 +210,7 @@ def test_no_dps_is_told_and_tried_again(bench: Bench) -> None:
 def test_a_server_of_another_root_is_not_trusted(bench: Bench, tmp_path: Path) -> None:
     other = Settings(mqtt_port=0, https_port=0, folder=tmp_path / "other")
     with running_azure(other) as stranger:
-        bench.inject(bench.document(WRONG_KEY, port=stranger.mqtt_port))
+        bench.give(bench.document(WRONG_KEY, port=stranger.mqtt_port))
         with bench.board:
             assert "TLS: " in until(bench, "; next in ")
         assert not [event for event in stranger.log if event["part"] == "dps"]
@@ -219,7 +220,7 @@ def test_a_new_identity_forgets_the_old_ones_hub(
     bench: Bench, azure: RunningAzure, tmp_path: Path
 ) -> None:
     device_key = bench.group_key()[1]
-    bench.inject(bench.document(device_key))
+    bench.give(bench.document(device_key))
     with bench.board:
         azure.wait_for_telemetry(1, NAME, WAIT_S)
     bench.inject(bench.document(device_key, id_scope="0ne0BADBEEF"))
@@ -240,14 +241,14 @@ def sample():
         raise ZeroDivisionError("sensor")
     return {"count": tries}
 """
-    bench.inject(bench.document(bench.group_key()[1]), app)
+    bench.give(bench.document(bench.group_key()[1]), app)
     with bench.board:
         assert counts(bench.azure.wait_for_telemetry(1, NAME, WAIT_S)) == [3]
         assert "app.sample failed: ZeroDivisionError" in until(bench, "acknowledged")
 
 
 def test_records_on_littlefs_read_back_on_a_board_without_nvs(bench: Bench) -> None:
-    bench.inject(bench.document(WRONG_KEY))
+    bench.give(bench.document(WRONG_KEY))
     with bench.board, Repl(bench.board.port or "") as repl:
         repl.exec("from filestore import save; save('assignment', b'1'); save('assignment', b'2')")
     with bench.board, Repl(bench.board.port or "") as repl:

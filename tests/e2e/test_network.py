@@ -19,7 +19,7 @@ def until(bench: Bench, text: str) -> str:
 
 def test_a_wrong_wifi_password_is_told_without_the_password(bench: Bench) -> None:
     networks = [{"ssid": "elsewhere"}, {"ssid": SSID, "password": "not this one"}]
-    bench.inject(bench.document(WRONG_KEY, wifi=networks))
+    bench.give(bench.document(WRONG_KEY, wifi=networks))
     bench.tune(speed=SPEED)
     with bench.board:
         said = until(bench, "; next in ")
@@ -28,7 +28,7 @@ def test_a_wrong_wifi_password_is_told_without_the_password(bench: Bench) -> Non
 
 
 def test_a_network_that_comes_late_is_joined_when_it_comes(bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     bench.tune(speed=SPEED)
     bench.board.set_air(wifi={})
     with bench.board:
@@ -40,7 +40,7 @@ def test_a_network_that_comes_late_is_joined_when_it_comes(bench: Bench) -> None
 
 def test_a_wired_board_reaches_its_hub_without_wifi(bench: Bench) -> None:
     key = bench.group_key()[1]
-    bench.inject(bench.document(key, wifi=[], ethernet=PINS | STATIC))
+    bench.give(bench.document(key, wifi=[], ethernet=PINS | STATIC))
     bench.board.set_air(wifi={}, cable=True)
     with bench.board:
         assert "on the network as 10.0.0.17" in until(bench, "connected to localhost")

@@ -47,7 +47,7 @@ def until(bench: Bench, *texts: str) -> str:
 def test_a_cut_while_it_registers_does_not_keep_a_board_from_its_hub(
     writes: int, bench: Bench
 ) -> None:
-    bench.inject(bench.document(bench.group_key()[1]))
+    bench.give(bench.document(bench.group_key()[1]))
     cut_after(bench, writes)
     with bench.board:
         assert until(bench, "power cut", "acknowledged 1") == "power cut"
@@ -60,7 +60,7 @@ def test_a_cut_while_it_registers_does_not_keep_a_board_from_its_hub(
 
 @pytest.mark.parametrize("writes", [13, 22, 31, 40])
 def test_a_cut_at_the_outbox_loses_no_message_that_was_accepted(writes: int, bench: Bench) -> None:
-    bench.inject(bench.document(bench.group_key()[1]), KEEPING)
+    bench.give(bench.document(bench.group_key()[1]), KEEPING)
     with bench.board:
         assert bench.azure.wait_for_telemetry(2, NAME, WAIT_S)
     cut_after(bench, writes)

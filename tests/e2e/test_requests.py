@@ -78,7 +78,7 @@ def azure(tmp_path: Path) -> Iterator[RunningAzure]:
 
 def started(bench: Bench, app: bytes = PLAIN, speed: int = SPEED, **changes: Any) -> Bench:
     """The board with that app.py, once it has said something to its hub."""
-    bench.inject(bench.document(bench.group_key()[1], **changes), app)
+    bench.give(bench.document(bench.group_key()[1], **changes), app)
     bench.tune(speed=speed)
     bench.board.power_on()
     says(bench, "connected to localhost")

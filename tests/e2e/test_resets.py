@@ -23,7 +23,7 @@ _LOOK_S = 20.0
 
 def started(bench: Bench, app: bytes, **changes: Any) -> Bench:
     """The board with that app.py, switched on."""
-    bench.inject(bench.document(bench.group_key()[1], **changes), app)
+    bench.give(bench.document(bench.group_key()[1], **changes), app)
     bench.tune(speed=SPEED)
     bench.board.power_on()
     return bench

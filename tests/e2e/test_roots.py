@@ -21,6 +21,7 @@ from firstlight.emulator.settings import Settings
 from firstlight.roots import azure_roots
 from tests.board.signing import bundle, der, modulus_b64, roots_key
 from tests.e2e.bench import APP, NAME, Bench
+from tests.e2e.flashed import put
 
 WAIT_S = 30.0
 NEW = trustme.CA()
@@ -92,7 +93,7 @@ def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
     with running_azure(settings) as azure:
         bench = Bench(tmp_path / "board", azure)
         key = bench.group_key()[1]
-        bench.inject(bench.document(key, roots_key=modulus_b64(roots_key())))
+        bench.give(bench.document(key, roots_key=modulus_b64(roots_key())))
         bench.tune(speed=20)
         with bench.board:
             azure.wait_for_telemetry(1, NAME, WAIT_S)
@@ -147,7 +148,7 @@ def test_a_board_that_sleeps_between_its_samples_gets_its_old_roots_back(field: 
     """It is up for longer than it may be awake, and forgets in its sleep whose turn it is."""
     field.bench.board.power_off()
     app = APP.replace(b"INTERVAL_S = 1", b"SLEEP = True\nINTERVAL_S = 150")
-    field.bench.inject(field.bench.document(field.key, roots_key=modulus_b64(roots_key())), app)
+    put(field.bench.board.folder / "flash.img", {"/app.py": app})
     field.bench.tune(speed=300)
     with field.bench.board:
         field.works()

@@ -70,9 +70,9 @@ class Field(Bench):
         return enrolled.keys.primary_b64
 
     def begin(self, app: bytes = APP, speed: int = SPEED, **changes: Any) -> str:
-        """Inject, and switch on; return the primary key."""
+        """Switch on a board with all that it needs; return the primary key."""
         key = self.belongs(OLD)
-        self.inject(self.document(key, **changes), app)
+        self.give(self.document(key, **changes), app)
         self.tune(speed=speed)
         self.board.power_on()
         return key
