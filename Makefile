@@ -14,7 +14,7 @@ STDLIB_STUB_VERSION := 1.29.0.post2
 IMAGE_VERSION := 1.0.4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format format-check lint types size bench system clean
+.PHONY: help setup demo demo-line test check format format-check lint types size bench system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ $(READY): pyproject.toml constraints.txt Makefile
 
 demo: $(READY) ## a bare virtual board to its first telemetry, on this machine alone
 	$(BIN)/firstlight demo
+
+demo-line: $(READY) ## eight mixed virtual units through a factory line, one failing, one pulled out
+	$(BIN)/firstlight demo --line
 
 test: $(READY) ## all tests, on CPython and on MicroPython
 	$(BIN)/pytest -q -n $(JOBS)

@@ -27,7 +27,7 @@ Tell = Callable[[str, str], None]
 WIFI = ("firstlight", "a network that only this board sees")
 _GROUP = "demo-line"
 _TELEMETRY_S = 60.0
-_APP = """\
+APP = """\
 import gc
 INTERVAL_S = 1
 count = 0
@@ -105,7 +105,7 @@ def _document(name: str, device_key: str, local: RunningAzure) -> dict[str, Any]
 
 def _fast(file: StagedFile) -> StagedFile:
     """The example's app sends once a minute; nobody waits that long for a demo."""
-    return replace(file, data=_APP.encode(), keep=False) if file.path == "/app.py" else file
+    return replace(file, data=APP.encode(), keep=False) if file.path == "/app.py" else file
 
 
 def _boot(board: VirtualBoard, local: RunningAzure, name: str, nth: int, tell: Tell) -> list[str]:

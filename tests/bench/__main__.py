@@ -1,8 +1,8 @@
 """`make bench`: the local Azure beside servers that do less, on this machine, in this run.
 
 Prints rates, processor time and memory; only their ratios mean anything on another machine. Then
-days of a board's life in some minutes (soak.py). Ends with 1 when a target is missed. --quick
-proves that the bench itself works, and judges nothing.
+a line's units side by side, keys derived, and days of a board's life in some minutes. Ends with 1
+when a target is missed. --quick proves that the bench itself works, and judges nothing.
 Needs Linux, whose /proc tells what a process costs.
 """
 
@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import memory, rates, servers, soak, starting
+from tests.bench import deriving, making, memory, rates, servers, soak, starting
 from tests.bench.figures import QUICK, Size, Target, exit_code
 from tests.bench.processes import BenchError
 
@@ -21,6 +21,8 @@ _PARTS = {
     "register": rates.registrations,
     "telemetry": rates.telemetry,
     "memory": memory.residents,
+    "derive": deriving.derivations,
+    "line": making.makings,
     "soak": soak.soaks,
 }
 

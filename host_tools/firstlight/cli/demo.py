@@ -37,17 +37,28 @@ class Timeline:
 
 
 @click.command()
-def demo() -> None:
+@click.option("--line", "as_line", is_flag=True, help="A factory line of eight units instead.")
+def demo(as_line: bool) -> None:
     """Take a bare virtual board to its first telemetry, on this machine alone.
 
     A local Azure comes up, a group is enrolled, a board is made, injected through mpremote's
     transport and powered twice. Needs no cloud account, no hardware, no root; ends with exit
     code 1 and the reason if any step fails.
+
+    With --line, eight mixed boards go through a factory line side by side: one of them never finds
+    a network, and one is pulled out at work and plugged in again; the record must be right.
     """
+    _end_cleanly_on_signals()
+    if as_line:
+        _play_line()
+    else:
+        _play()
+
+
+def _play() -> None:
     from ..demo import play  # noqa: PLC0415  half a second of imports
 
     timeline = Timeline()
-    _end_cleanly_on_signals()
     with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
         try:
             story = play(Path(folder), timeline.tell)
@@ -55,6 +66,21 @@ def demo() -> None:
             raise ToolError(f"the demo failed: {error}") from None
     click.echo(
         f"\n{story.registration_id} was bare, and is in the hub. That is all there is to do."
+    )
+
+
+def _play_line() -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from ..line.screen import Screen  # noqa: PLC0415
+    from ..linedemo import play  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="firstlight-") as folder:
+        with Screen(Console(), "firstlight demo --line", bell=False) as screen:
+            story = play(Path(folder), screen, screen.say)
+        screen.summary(story.results, story.seconds)
+    click.echo(
+        f"\n{len(story.heard)} units are in the hub; the record says which is not, and why."
     )
 
 

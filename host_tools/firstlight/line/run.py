@@ -1,0 +1,137 @@
+"""The line: who is at which seat, a thread for each unit, and an end when it is asked for.
+
+Takes a unit that appears, however many are at work; leaves one alone that is through until it has
+been taken off. Decides nothing about a unit: unit.py does.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .messages import GONE
+from .rows import Row, State
+from .seats import Sighting
+from .station import Station
+from .unit import Result, Unit
+
+if TYPE_CHECKING:
+    from .screen import Screen
+
+_LOOK_S = 0.25
+_AWAY_S = 2.0  # a unit that was reset is off the USB for a moment; it was not taken off
+_END_S = 20.0  # for the units to stop where they can
+_MOST_UNITS = 64
+_STATES: dict[str, State] = {
+    "passed": "passed",
+    "re-proved": "passed",
+    "skipped": "skipped",
+    "failed": "failed",
+    "stopped": "waiting",
+}
+
+
+@dataclass
+class _Seat:
+    """One seat: the unit at it, its thread, and how it ended."""
+
+    unit: Unit
+    thread: threading.Thread
+    started_s: float
+    seen_s: float
+    results: list[Result] = field(default_factory=list)  # written once, by the thread
+    ended_s: float = 0.0
+
+    @property
+    def at_work(self) -> bool:
+        return self.thread.is_alive()
+
+
+@dataclass
+class Line:
+    """A line at work. jobs: units at a time. stopped is set from outside, to end it."""
+
+    station: Station
+    screen: "Screen"
+    jobs: int = 16
+    clock: Callable[[], float] = time.monotonic
+    results: list[Result] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    draining: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    _seats: dict[str, _Seat] = field(default_factory=dict)
+
+    def run(self, count: int | None = None) -> None:
+        """Work until count units are through; None: until draining is set, and all are.
+
+        draining: take no new unit; stopped: the units at work stop where they can.
+        """
+        while not self._is_over(count):
+            self._look(count)
+            self._collect()
+            self.screen.show(self._rows())
+            self.stopped.wait(_LOOK_S)
+        self._collect()
+        self.screen.show(self._rows())
+
+    def _is_over(self, count: int | None) -> bool:
+        if any(seat.at_work for seat in self._seats.values()):
+            return self.stopped.is_set() and self._waited_enough()
+        return self.draining.is_set() or (count is not None and len(self.results) >= count)
+
+    def _waited_enough(self) -> bool:
+        """Whether the units had their time to stop; their threads end with the process."""
+        until_s = self.clock() + _END_S
+        for seat in self._seats.values():
+            seat.thread.join(max(0.0, until_s - self.clock()))
+        return True
+
+    def _look(self, count: int | None) -> None:
+        now_s = self.clock()
+        there = {sighting.seat: sighting for sighting in self.station.seats.look()}
+        for name, seat in list(self._seats.items()):
+            if name in there:
+                seat.seen_s = now_s
+            elif seat.ended_s and now_s - max(seat.seen_s, seat.ended_s) > _AWAY_S:
+                del self._seats[name]
+        for name, sighting in there.items():
+            if name not in self._seats and self._takes(count):
+                self._start(sighting, now_s)
+
+    def _takes(self, count: int | None) -> bool:
+        if self.draining.is_set() or len(self._seats) >= _MOST_UNITS:
+            return False
+        working = [seat for seat in self._seats.values() if not seat.results]
+        return len(working) < self.jobs and (
+            count is None or len(self.results) + len(working) < count
+        )
+
+    def _start(self, sighting: Sighting, now_s: float) -> None:
+        unit = Unit(self.station, sighting, self.stopped.is_set)
+        results: list[Result] = []
+        thread = threading.Thread(target=lambda: results.append(unit.run()), daemon=True)
+        self._seats[sighting.seat] = _Seat(unit, thread, now_s, now_s, results)
+        thread.start()
+
+    def _collect(self) -> None:
+        for seat in self._seats.values():
+            if seat.results and not seat.ended_s:
+                seat.ended_s = self.clock()
+                self.results.append(seat.results[0])
+                self.seconds.append(seat.ended_s - seat.started_s)
+
+    def _rows(self) -> list[Row]:
+        return [_row(name, seat) for name, seat in sorted(self._seats.items())]
+
+
+def _row(name: str, seat: _Seat) -> Row:
+    board, progress = seat.unit.sighting.board.id, seat.unit.progress
+    name = name.rpartition("/")[2]  # of a virtual unit's folder
+    if not seat.results:
+        return Row(
+            name, board, progress.name, progress.stage, progress.part, "working", progress.text
+        )
+    result = seat.results[0]
+    state: State = "gone" if result.advice == GONE else _STATES[result.state]
+    return Row(name, board, result.name, progress.stage, None, state, result.advice)

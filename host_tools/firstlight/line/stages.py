@@ -1,0 +1,64 @@
+"""What a unit has behind it, and what comes next: read from the record's entries alone. Pure.
+
+    flash -> (identify) -> inject -> prove -> boot -> unit -> label
+
+`unit` is the row that says that the unit is a device now; it is there once. To identify a unit
+leaves nothing behind, so it is no stage of the record: it is done each time.
+
+What was begun and not done counts as not done, and so does what it may have undone: a unit that
+is flashed anew has lost its identity. A unit that was finished once is only mended, whatever
+image the line flashes today.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+STAGES = ("flash", "inject", "prove", "boot", "unit", "label")
+_LASTING = ("unit", "label")  # what no stage undoes
+
+
+class Noted(Protocol):
+    """As much of a record's entry as says what comes next."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def facts(self) -> dict[str, str]: ...
+
+
+def remaining(history: Iterable[Noted], wanted: Sequence[str], image: str) -> list[str]:
+    """Return the stages among wanted that are still to do, in order.
+
+    history: the unit's entries, oldest first. image: the hash of what the line flashes.
+    """
+    done: dict[str, str] = {}  # stage to the image it was done with
+    torn: set[str] = set()
+    for entry in history:
+        if entry.stage not in STAGES:
+            continue
+        if entry.outcome == "done":
+            done[entry.stage] = entry.facts.get("image", "")
+            torn.discard(entry.stage)
+        elif entry.outcome in ("begun", "failed"):
+            torn |= _undone_by(entry.stage, done)
+            done = {stage: at for stage, at in done.items() if stage not in torn}
+    if "unit" in done:
+        return [s for s in wanted if s in torn or (s == "label" and s not in done)]
+    if "flash" in wanted and done.get("flash") != image:
+        done = {}
+    return [stage for stage in wanted if stage not in done]
+
+
+def finished(history: Iterable[Noted]) -> bool:
+    """Whether the unit was a device once, whatever became of it."""
+    return any(entry.stage == "unit" and entry.outcome == "done" for entry in history)
+
+
+def _undone_by(stage: str, done: Iterable[str]) -> set[str]:
+    """The stage itself, and what was done that it may undo."""
+    if stage in _LASTING:
+        return {stage}
+    later = STAGES[STAGES.index(stage) :]
+    return {stage} | {one for one in later if one in done and one not in _LASTING}
