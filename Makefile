@@ -36,7 +36,7 @@ $(READY): pyproject.toml constraints.txt Makefile
 demo: $(READY) ## a bare virtual board to its first telemetry, on this machine alone
 	$(BIN)/firstlight demo
 
-demo-line: $(READY) ## eight mixed virtual units through a factory line, one failing, one pulled out
+demo-line: $(READY) ## eight mixed virtual units through a factory line, one worn out, one pulled out
 	$(BIN)/firstlight demo --line
 
 test: $(READY) ## all tests, on CPython and on MicroPython

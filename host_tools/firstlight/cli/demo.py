@@ -45,8 +45,8 @@ def demo(as_line: bool) -> None:
     transport and powered twice. Needs no cloud account, no hardware, no root; ends with exit
     code 1 and the reason if any step fails.
 
-    With --line, eight mixed boards go through a factory line side by side: one of them never finds
-    a network, and one is pulled out at work and plugged in again; the record must be right.
+    With --line, eight mixed boards go through a factory line side by side: the flash of one is
+    worn out, and one is pulled out at work and plugged in again; the record must be right.
     """
     _end_cleanly_on_signals()
     if as_line:
