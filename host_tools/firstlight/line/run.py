@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .messages import GONE
 from .rows import Row, State
-from .seats import Sighting
+from .seats import Sighting, short
 from .station import Station
 from .unit import Result, Unit
 
@@ -127,7 +127,7 @@ class Line:
 
 def _row(name: str, seat: _Seat) -> Row:
     board, progress = seat.unit.sighting.board.id, seat.unit.progress
-    name = name.rpartition("/")[2]  # of a virtual unit's folder
+    name = short(name)
     if not seat.results:
         return Row(
             name, board, progress.name, progress.stage, progress.part, "working", progress.text

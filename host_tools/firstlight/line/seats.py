@@ -60,6 +60,11 @@ class Seats:
         return next((one for one in self.look() if one.seat == seat), None)
 
 
+def short(seat: str) -> str:
+    """A seat as people know it: of a virtual unit's folder, the last name."""
+    return seat.rpartition("/")[2][-64:]
+
+
 def parse(text: str, board: Board) -> Wanted:
     """Read BOARD, or BOARD=GLOB, as the command line has it; board: the one of that name."""
     _, equals, place = text.partition("=")

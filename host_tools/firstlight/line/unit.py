@@ -22,7 +22,7 @@ from ..record.rules import fitting
 from ..repl import Repl
 from ..stage import loads_mpy
 from .messages import advice
-from .seats import Sighting
+from .seats import Sighting, short
 from .stages import STAGES, finished, remaining
 from .station import Flashing, Station
 
@@ -291,14 +291,17 @@ class Unit:
         self.progress.text = text
 
     def _note(self, stage: str, outcome: str, **facts: str) -> None:
-        self._station.record.append(
-            stage=stage,
-            outcome=outcome,
-            seat=self.sighting.seat,
-            chip_id=self._chip,
-            registration_id=self._name,
-            facts=facts,
-        )
+        try:
+            self._station.record.append(
+                stage=stage,
+                outcome=outcome,
+                seat=short(self.sighting.seat),
+                chip_id=self._chip,
+                registration_id=self._name,
+                facts=facts,
+            )
+        except UsageError as error:  # ours, not the unit's
+            raise ToolError(f"the record does not take the entry: {error}") from None
 
     def _stop_if_told(self) -> None:
         if self._stopped():
