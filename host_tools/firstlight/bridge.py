@@ -23,8 +23,8 @@ _EPOCH_2000_NS = 946_684_800 * 10**9
 _CLOCK_MEMORY = "rtc.bin"  # boards/VIRTUAL/machine.py's
 _LIMIT = 65536  # bytes on their way, in each direction
 _LOOK_S = 0.02  # how often to look whether somebody opened the port
-_INSIST_S = 0.1
-_CTRL_C_WAIT_S = 1.0
+_INSIST_S = 1.0  # a board that starts does not wait for anything for so long
+_CTRL_C_WAIT_S = 2.0
 _FALSE_STARTS = 3
 
 

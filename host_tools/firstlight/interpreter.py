@@ -23,6 +23,7 @@ from .layout import boards_folder
 # they leave of this, so that board code gets what was asked for: a test measures it.
 STAND_INS_BYTES = 176 * 1024
 _REAP_S = 2.0
+_OF_FILES = ("0", "1", "8", "17", "18", "74", "75")  # read, write, lseek, pread, pwrite, fsync...
 Parts = dict[str, tuple[str, int, int]]  # a part of the flash that is within a file: at, size
 
 
@@ -61,8 +62,9 @@ class Interpreter:
         """Do what Ctrl-C does. Return False if now is not the moment; insist: even if it is risky.
 
         The unix port dies of a SIGINT that comes just before or after a program runs, and may hang
-        if one comes inside its allocator. So it is stopped, looked at, and interrupted while it
-        waits for something; a REPL that has read all that was typed gets the character instead.
+        if one comes inside its allocator; and littlefs is not itself again after one that ends a
+        read of the flash. So it is stopped, looked at, and interrupted while it waits for
+        something; a REPL that has read all that was typed gets the character instead.
         """
         os.kill(self.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -91,7 +93,7 @@ class Interpreter:
         return os.waitstatus_to_exitcode(status)
 
     def _interrupt_stopped(self, insist: bool) -> bool:
-        waiting = _fact(self.pid, "syscall").split(" ")[0] not in ("running", "-1")
+        waiting = _is_waiting(_fact(self.pid, "syscall"))
         catches = _catches_interrupt(self.pid)
         marked = termios.tcgetattr(self._theirs)[3] & termios.NOFLSH
         if not marked and not catches:
@@ -123,6 +125,17 @@ def _become(argv: list[str], word: str, terminal: int) -> None:
         os.execve(argv[0], argv, {"TZ": "UTC", "BOARD": word})  # noqa: S606  argv is ours
     finally:
         os._exit(127)
+
+
+def _is_waiting(syscall: str) -> bool:
+    """Whether a process waits, by /proc/PID/syscall, and not for a file: that would be the flash.
+
+    The numbers are x86-64's, which is all that this MicroPython is built for on Linux.
+    """
+    number, *words = syscall.split(" ")
+    if number in ("running", "-1"):
+        return False
+    return number not in _OF_FILES or int(words[0], 16) <= 2
 
 
 def _catches_interrupt(pid: int) -> bool | None:
