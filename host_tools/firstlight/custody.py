@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 from .errors import ToolError, UsageError
+from .keys import shown
 
 SOURCES = "file:PATH, env:NAME, keyring:SERVICE/USER, or - for standard input"
 _MAX_BYTES = 4096
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]{0,31}")
-_LONG_RUN = re.compile("[A-Za-z0-9+/=]{20,}")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -96,17 +96,17 @@ class Custody:
                 raise UsageError(f"{path} is too long to be {what}")
             return raw.decode("ascii")
         except OSError as error:
-            shown = _shown(str(path), "the file that was named")
-            raise UsageError(f"{what} cannot be read from {shown}: {error.strerror}") from None
+            named = shown(str(path), "the file that was named")
+            raise UsageError(f"{what} cannot be read from {named}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise UsageError(f"{path} holds something else than {what}") from None
 
     def _variable(self, name: str, what: str) -> str:
         if name not in self._env:
-            shown = "the variable that was named"
+            named = "the variable that was named"
             if _VARIABLE.fullmatch(name):
-                shown = _shown(name, shown)
-            raise UsageError(f"{what} should be in the environment, but {shown} is not set")
+                named = shown(name, named)
+            raise UsageError(f"{what} should be in the environment, but {named} is not set")
         secret = self._env[name]
         self._forget(name)
         return secret
@@ -121,32 +121,35 @@ class Custody:
         except keyring.errors.KeyringError as error:
             raise UsageError(f"the keyring does not open: {type(error).__name__}") from None
         if secret is None:
-            shown = _shown(place, "SERVICE/USER")
+            named = shown(place, "SERVICE/USER")
             raise UsageError(
-                f"the keyring has no {what} under {shown}; "
-                f"put it there with: keyring set {shown.replace('/', ' ', 1)}"
+                f"the keyring has no {what} under {named}; "
+                f"put it there with: keyring set {named.replace('/', ' ', 1)}"
             )
         return secret
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read. Raises ToolError; never writes over another."""
+    """Write a file that only its owner may read, all of it or none. Raises ToolError.
+
+    Never writes over another.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
     except FileExistsError:
         raise ToolError(f"{path} is there already; move it away, or name another file") from None
     except OSError as error:
         raise ToolError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _shown(place: str, instead: str) -> str:
-    """Return the place, or what to say instead if it may be a key: `file:$KEY` is easily typed."""
-    runs = _LONG_RUN.findall(place)
-    return place if all(run in (run.lower(), run.upper()) for run in runs) else instead
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ToolError(f"{path} cannot be written: {error.strerror}") from None
+        raise
 
 
 def _open_at_once(path: str, flags: int) -> int:

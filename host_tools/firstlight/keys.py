@@ -6,6 +6,7 @@ the other.
 """
 
 import hmac
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -18,6 +19,7 @@ from .errors import UsageError
 
 # Signed to tell a key by. Its spaces make it no registration id: no device's key comes of it.
 FINGERPRINT_TEXT = b"firstlight key fingerprint"
+_LONG_RUN = re.compile("[A-Za-z0-9+/=]{20,}")
 
 
 def checked(key_b64: str, name: str) -> str:
@@ -35,10 +37,24 @@ def registration_id(text: str) -> str:
     try:
         return identity.check_registration_id(text)
     except IdentityError as error:
-        hint = f"; did you mean {text.lower()}?" if text != text.lower() else ""
-        raise UsageError(f"{text[:140]!r} is refused: {error}{hint}") from None
+        named = shown(text, "")
+        hint = f"; did you mean {text.lower()}?" if named != named.lower() else ""
+        raise UsageError(f"{_quoted(text)} is refused: {error}{hint}") from None
     except UnicodeEncodeError:
-        raise UsageError(f"{text[:140]!r} is refused: it is not text (UTF-8)") from None
+        raise UsageError(f"{_quoted(text)} is refused: it is not text (UTF-8)") from None
+
+
+def shown(text: str, instead: str) -> str:
+    """Return the text, or what to say instead if there may be a key in it, by mistake.
+
+    `file:$KEY` is easily typed, and a table with the keys is easily taken for one of ids.
+    """
+    runs = _LONG_RUN.findall(text)
+    return text if all(run in (run.lower(), run.upper()) for run in runs) else instead
+
+
+def _quoted(text: str) -> str:
+    return repr(text[:140]) if shown(text, "") else "a text that may hold a key, not an id,"
 
 
 def derive(group_key_b64: str, device: str) -> str:

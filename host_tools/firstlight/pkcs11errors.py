@@ -31,8 +31,13 @@ def told(name: str) -> Iterator[None]:
             f"the token {name!r} is gone ({type(error).__name__}); put it back and start again"
         ) from None
     except (refusals.PKCS11Error, RuntimeError) as error:
-        refused = _REFUSED.get(type(error), f"fails: {type(error).__name__}")
-        raise UsageError(f"the token {name!r} {refused}") from None
+        refused = _REFUSED.get(type(error))
+        if refused:
+            raise UsageError(f"the token {name!r} {refused}") from None
+        raise ToolError(
+            f"the token {name!r} fails ({type(error).__name__}); see that it is plugged in, "
+            "then start again"
+        ) from None
 
 
 _REFUSED: dict[type[Exception], str] = {

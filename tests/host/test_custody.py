@@ -8,6 +8,7 @@ import keyring
 import keyring.backend
 import pytest
 
+from firstlight.cli.identity import _network
 from firstlight.custody import Custody, write_private
 from firstlight.errors import ToolError, UsageError
 
@@ -116,7 +117,26 @@ def test_a_private_file_is_private_from_its_first_moment(tmp_path: Path) -> None
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_no_half_of_a_private_file_stays(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises((ToolError, KeyboardInterrupt)):
+        write_private(tmp_path / "new", SECRET)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_private_file_is_never_written_over(private: Path) -> None:
     with pytest.raises(ToolError, match="there already"):
         write_private(private, "other text")
     assert private.read_text() == SECRET + "\n"
+
+
+def test_a_wifi_password_in_place_of_its_source_is_not_shown() -> None:
+    with pytest.raises(UsageError, match="the password of shop must be named") as caught:
+        _network("shop=hunter2=and more")
+    assert "hunter2" not in str(caught.value)

@@ -194,7 +194,7 @@ def test_what_the_library_refuses_is_one_sentence() -> None:
         (refusals.DeviceRemoved, ToolError, "is gone .DeviceRemoved.; put it back"),
         (refusals.MechanismInvalid, UsageError, "does not compute HMAC-SHA256"),
         (refusals.PinLocked, UsageError, "its security officer"),
-        (refusals.GeneralError, UsageError, "fails: GeneralError"),
+        (refusals.GeneralError, ToolError, "fails .GeneralError.; see that it is plugged in"),
     ):
         with pytest.raises(kind, match=text) as caught, told("line"):
             raise error("a text of the library's")

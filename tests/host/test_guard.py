@@ -65,7 +65,8 @@ def test_no_core_and_no_reader_are_allowed() -> None:
 @LINUX
 def test_the_command_line_is_guarded_before_it_reads_a_key(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "from firstlight.cli import main; main()"]
-    words += ["keys", "derive", "a", "b"]  # refused before a key is read, after the guard
+    # Refused before a key is read, after the guard; and what may be a key is not repeated.
+    words += ["keys", "derive", "a", G, "--group-key", "file:none"]
     code = (
         "import atexit, resource; "
         "atexit.register(lambda: print(resource.getrlimit(resource.RLIMIT_CORE))); "
@@ -73,6 +74,7 @@ def test_the_command_line_is_guarded_before_it_reads_a_key(tmp_path: Path) -> No
     words[2] = code + words[2]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "(0, 0)\n")
+    assert "unexpected extra argument (***)" in done.stderr
 
 
 _NAMES: dict[str, str] = {}

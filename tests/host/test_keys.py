@@ -72,6 +72,13 @@ def test_a_wrong_id_in_a_file_is_named_by_its_line() -> None:
         list(keys.registration_ids(["esp32-1", "Esp 2"]))
 
 
+@pytest.mark.parametrize("line", [f"esp32-1,{G}", f"esp32-1 {G[:30]}", G, f"{G}\udcff"])
+def test_a_table_with_the_keys_taken_for_one_of_ids_shows_none(line: str) -> None:
+    with pytest.raises(UsageError, match="line 1: a text that may hold a key") as caught:
+        list(keys.registration_ids([line]))
+    assert G[:20].lower() not in str(caught.value).lower()
+
+
 def test_an_id_that_comes_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="line 3: a is there twice, first on line 1"):
         list(keys.registration_ids(["a", "b", "a"]))

@@ -7,6 +7,8 @@ import psycopg
 import pytest
 
 from firstlight.errors import ToolError, UsageError
+from firstlight.record import database as database_module
+from firstlight.record import record as writing
 from firstlight.record import tables
 from firstlight.record.database import Lost
 from firstlight.record.reader import Reader
@@ -120,10 +122,54 @@ def test_a_station_needs_no_right_but_to_read_and_add(
         assert found.verify().good
 
 
-def test_a_lost_trigger_is_found(ground: PostgresqlGround) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE firstlight_entries DISABLE TRIGGER ALL",
+        "ALTER TABLE firstlight_entries ENABLE REPLICA TRIGGER firstlight_entries_only_grows",
+        "DROP TRIGGER firstlight_entries_only_grows ON firstlight_entries;"
+        " CREATE TRIGGER firstlight_entries_only_grows BEFORE UPDATE ON firstlight_entries"
+        " FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION firstlight_append_only()",
+        "CREATE OR REPLACE FUNCTION firstlight_append_only() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN NULL; END $$",
+    ],
+)
+def test_a_trigger_that_does_nothing_is_found(ground: PostgresqlGround, statement: str) -> None:
     with opened(ground) as found:
-        ground.sql("ALTER TABLE firstlight_entries DISABLE TRIGGER ALL")
-        assert "firstlight_entries_only_grows" in found.verify().wrong
+        assert found.verify().good
+        ground.sql(statement)
+        assert "_only_grows, which keeps them so" in found.verify().wrong
+
+
+def test_a_row_that_a_strangers_trigger_swallows_is_missed_at_once(
+    ground: PostgresqlGround,
+) -> None:
+    with opened(ground) as found:
+        ground.sql(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RETURN NULL; END $$"
+        )
+        ground.sql(
+            "CREATE TRIGGER x BEFORE INSERT ON firstlight_entries FOR EACH ROW"
+            " EXECUTE FUNCTION swallow()"
+        )
+        with pytest.raises(ToolError, match="did not take an entry"):
+            found.append(stage="flash", outcome="begun")
+
+
+def test_a_server_that_is_frozen_is_not_waited_for(
+    server: Server, ground: PostgresqlGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel still acknowledges every byte, and no timeout of its own ends anything."""
+    monkeypatch.setattr(database_module, "_KEEP_ALIVE", {"connect_timeout": 2})
+    with opened(ground) as found:
+        found.append(stage="flash", outcome="begun")
+        with server.frozen(), monkeypatch.context() as impatient:
+            impatient.setattr(database_module, "ANSWER_S", 0.3)
+            impatient.setattr(writing, "WAITS_S", ())
+            with pytest.raises(Lost, match="does not answer"):
+                found.append(stage="flash", outcome="begun")
+        assert found.append(stage="flash", outcome="begun").number == 2
 
 
 def test_a_database_that_cannot_hold_every_text_is_refused(server: Server, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from firstlight.errors import ToolError, UsageError
-from firstlight.record import chain, database
+from firstlight.record import chain, database, reader
 from firstlight.record.database import Database, Lost
 from firstlight.record.reader import Reader
 from firstlight.record.record import WAITS_S, DoneAlready, Record
@@ -65,6 +65,16 @@ class Behaviour:
         assert record.verify(head).good
         assert record.verify() == record.verify(record.head())
         assert record.verify().entries == 6
+
+    def test_units_are_read_a_page_at_a_time(
+        self, record: Record, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader, "PAGE", 2)
+        names = [begin(record, chip) for chip in (CHIP, OTHER)]
+        record.append(stage="flash", outcome="failed", chip_id=CHIP, registration_id=names[0])
+        record.append(stage="flash", outcome="failed")  # of no chip that was read
+        assert list(record.units()) == [record.history(chip) for chip in (OTHER, CHIP)]
+        assert [entry.number for entry in record.entries()] == [*range(1, 9)]
 
     def test_a_unit_is_done_once(self, record: Record) -> None:
         name = begin(record)
@@ -178,6 +188,7 @@ class Behaviour:
         )
         assert record.verify().good
         assert record.verify(noted).number == 3
+        assert record.verify(noted).entries == 2
         assert "written anew" in record.verify(noted).wrong
 
     def test_a_station_notices_that_what_it_wrote_is_gone(

@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_chain_is_told_of_its_first_entry(
 
 
 def test_a_chain_of_another_record_is_not_taken_over() -> None:
-    with pytest.raises(Broken, match="entry 1 does not follow"):
+    with pytest.raises(Broken, match="entry 1 does not follow from the record's own id"):
         list(chain.follow(made(2), (0, "another")))
 
 
@@ -100,7 +100,18 @@ def test_no_field_of_a_row_can_be_anything_else(field: str, value: object) -> No
 
 
 @pytest.mark.parametrize(
-    "facts", ["", "{", "[]", '{ "board":"VIRTUAL"}', '{"a":"\\ud800"}', "[" * 100_000]
+    "facts",
+    [
+        "",
+        "{",
+        "[]",
+        '{ "board":"VIRTUAL"}',
+        '{"a":"\\ud800"}',
+        '{"a":5}',
+        '{"a":["b"]}',
+        '{"a":NaN}',
+        "[" * 100_000,
+    ],
 )
 def test_facts_in_another_form_are_a_change(facts: str) -> None:
     with pytest.raises(Broken, match="facts"):
@@ -114,6 +125,7 @@ def test_facts_in_another_form_are_a_change(facts: str) -> None:
         LONG_KEY,
         KEY.rstrip("="),
         f"key={KEY}",
+        f"esp32-1-{KEY}",
         f"it said {LONG_KEY}, and stopped",
         base64.b64encode(b"sixteen bytes ok").decode(),
         "SharedAccessSignature sr=x",
@@ -129,6 +141,14 @@ def test_what_may_be_a_key_is_refused_and_not_repeated(text: str) -> None:
             rules.entry("flash", "failed", seat, "", "", facts)
         assert text not in str(caught.value)
     assert text not in rules.fitting(f"an error: {text}")
+
+
+@pytest.mark.parametrize("text", [KEY, LONG_KEY, KEY.rstrip("="), f"a,{KEY}"])
+def test_what_may_be_a_key_is_left_out_of_what_is_shown(text: str) -> None:
+    shown = rules.veiled(f"Invalid value: '{text}' is no number.\n")
+    assert shown.endswith("***' is no number.\n")
+    assert KEY[:20] not in shown
+    assert rules.veiled(shown) == shown
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,6 @@ def test_a_unit_that_fails_after_it_was_done_does_not_look_well(record: Record) 
 
 def test_units_are_read_page_by_page(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstlight.record.reader.PAGE", 2)
-    monkeypatch.setattr("firstlight.record.reader._CHIPS", 3)
     chips = [f"{number:02x}" for number in range(7)]
     for chip in reversed(chips):
         begin(record, chip)

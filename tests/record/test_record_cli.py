@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,7 +67,9 @@ def test_a_wrong_record_ends_with_1_and_names_the_entry(ground: SqliteGround) ->
     refused(ToolError, "is wrong: entry 2 was changed", "verify", "--record", "line.db")
 
 
-@pytest.mark.parametrize("head", ["7", "7:00", "x:" + "0" * 64, "9" * 30 + ":" + "0" * 64])
+@pytest.mark.parametrize(
+    "head", ["7", "7:00", "7:" + "g" * 64, "x:" + "0" * 64, "9" * 30 + ":" + "0" * 64]
+)
 def test_a_head_has_its_form(ground: SqliteGround, head: str) -> None:
     refused(UsageError, "NUMBER:DIGEST", "verify", "--record", "line.db", "--head", head)
 
@@ -119,6 +124,24 @@ def test_asking_makes_no_record(ground: SqliteGround) -> None:
     for words in (("verify",), ("units",), ("show", "lamp-1"), ("export", "--form", "csv")):
         refused(UsageError, "there is no record in firstlight-line.db", *words)
     assert not Path("firstlight-line.db").exists()
+
+
+def test_what_the_screen_cannot_show_is_printed_all_the_same(ground: SqliteGround) -> None:
+    with opened(ground, "Süd ☂") as record:
+        record.append(stage="prove", outcome="failed", chip_id=CHIP)
+    start = [sys.executable, "-c", "from firstlight.cli import main; main()", "record"]
+    said = {
+        words[0]: subprocess.run(
+            [*start, *words, "--record", "line.db"],
+            capture_output=True,
+            check=True,
+            env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        ).stdout
+        for words in (("show", CHIP), ("export", "--form", "csv"))
+    }
+    assert "Süd \\u2602".encode("latin-1") in said["show"]
+    assert said["show"].startswith(f"lamp-000001  chip {CHIP}".encode())
+    assert "Süd ☂".encode() in said["export"]  # as in a file
 
 
 def test_a_password_in_the_url_is_refused(ground: SqliteGround) -> None:

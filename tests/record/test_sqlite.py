@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstlight.errors import ToolError, UsageError
-from firstlight.record import tables
+from firstlight.record import tables, verify
 from firstlight.record.reader import Reader
 from firstlight.record.record import Record
 from tests.record.grounds import CHIP, SqliteGround, begin, opened
@@ -94,6 +94,56 @@ def test_bytes_that_are_no_text_are_found(ground: SqliteGround, whole: bytes) ->
             list(reader.entries())
 
 
+def test_bytes_that_are_no_text_end_no_list(ground: SqliteGround, whole: bytes) -> None:
+    for statement, listed in (
+        ("UPDATE firstlight_entries SET chip_id = CAST(x'ff' AS TEXT) WHERE number = 2", True),
+        ("UPDATE firstlight_record SET id = CAST(x'ff' AS TEXT)", False),
+        ("UPDATE firstlight_record SET made = CAST(x'ff' AS TEXT)", False),
+    ):
+        ground.path.write_bytes(whole)
+        ground.forge(statement)
+        with pytest.raises(ToolError, match="is damaged"):
+            _units(ground) if listed else Reader.read(ground.path, notes=ground.notes)
+
+
+def _units(ground: SqliteGround) -> None:
+    with Reader.read(ground.path, notes=ground.notes) as reader:
+        list(reader.units())
+
+
+@pytest.mark.parametrize(
+    ("number", "wrong"), [("2", "entry 2 is there twice"), ("NULL", "a number")]
+)
+def test_an_entry_hidden_between_two_pages_is_found(
+    ground: SqliteGround,
+    whole: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    number: str,
+    wrong: str,
+) -> None:
+    monkeypatch.setattr(verify, "_PAGE", 2)
+    ground.path.write_bytes(whole)
+    others = ", ".join(name for name in COLUMNS if name != "number")
+    ground.forge(
+        "CREATE TABLE loose AS SELECT * FROM firstlight_entries",
+        f"INSERT INTO loose (number, {others}) SELECT {number}, {others} FROM loose"
+        " WHERE number = 2",
+        "DROP TABLE firstlight_entries",
+        "ALTER TABLE loose RENAME TO firstlight_entries",
+    )
+    with Reader.read(ground.path, notes=ground.notes) as reader:
+        assert wrong in reader.verify().wrong
+
+
+def test_a_trigger_that_does_nothing_is_found(ground: SqliteGround, whole: bytes) -> None:
+    ground.path.write_bytes(whole)
+    name = "firstlight_entries_no_update"
+    ground.sql(f"DROP TRIGGER {name}")
+    ground.sql(f"CREATE TRIGGER {name} BEFORE UPDATE ON firstlight_entries BEGIN SELECT 1; END")
+    with Reader.read(ground.path, notes=ground.notes) as reader:
+        assert f"{name}, which keeps them so, is gone or was changed" in reader.verify().wrong
+
+
 def test_a_damaged_file_is_told_in_one_sentence(ground: SqliteGround, whole: bytes) -> None:
     """Whatever byte is flipped: it is found, or it is in a place that holds nothing."""
     found = []
@@ -136,6 +186,17 @@ def test_nothing_is_replaced(ground: SqliteGround, whole: bytes, statement: str)
     ground.path.write_bytes(whole)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         ground.sql(statement)
+
+
+@pytest.mark.parametrize("table", ["firstlight_entries", "firstlight_claims"])
+def test_a_row_that_a_strangers_trigger_swallows_is_missed_at_once(
+    ground: SqliteGround, table: str
+) -> None:
+    with opened(ground) as record:
+        ground.sql(f"CREATE TRIGGER x BEFORE INSERT ON {table} BEGIN SELECT RAISE(IGNORE); END")
+        with pytest.raises(ToolError, match="did not take an entry"):
+            record.claim(CHIP, "lamp-1")
+        assert (record.claimed(CHIP), record.head()[0]) == (None, 0)
 
 
 def test_a_station_that_is_killed_leaves_every_entry_that_was_acknowledged(

@@ -7,12 +7,14 @@ file of its own, and does nothing but take the words apart and call.
 import sys
 from contextlib import suppress
 from importlib import import_module
+from io import StringIO, TextIOWrapper
 from typing import Any
 
 import click
 
 from ..errors import ToolError
 from ..guard import guard
+from ..record.rules import veiled
 
 _VERBS = (
     "demo",
@@ -82,13 +84,15 @@ def firstlight() -> None:
 def main() -> None:
     """Run the command line and end the process."""
     guard()
+    _take_any_text()
     try:
         code = firstlight.main(standalone_mode=False)
     except ToolError as error:
         code = _told(f"firstlight: {error}", error.exit_code)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        words = StringIO()
+        error.show(words)  # with the words that it did not take
+        code = _told(words.getvalue().rstrip("\n"), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = _told("firstlight: interrupted", 130)
     except _NobodyReads:  # as when the output goes to `head`
@@ -96,6 +100,12 @@ def main() -> None:
     except OSError as error:  # as when the disk is full
         code = _stdout_is_gone(_told(f"firstlight: {error}", 1))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _take_any_text() -> None:
+    """Print what the screen cannot show as escapes, instead of ending at it."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _stdout_is_gone(code: int) -> int:
@@ -106,5 +116,5 @@ def _stdout_is_gone(code: int) -> int:
 
 
 def _told(text: str, code: int) -> int:
-    click.echo(text, err=True)
+    click.echo(veiled(text), err=True)
     return code

@@ -24,7 +24,12 @@ _LONGEST_IDS = 1 << 26  # bytes; half a million of the longest
 
 @click.group()
 def keys() -> None:
-    """Derive device keys, make SAS tokens, put a group's key into a token."""
+    """Derive device keys, make SAS tokens, put a group's key into a token.
+
+    \b
+    Example:
+      firstlight keys derive esp32-a1b2c3 --group-key file:group.key
+    """
 
 
 @keys.command()

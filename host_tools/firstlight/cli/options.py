@@ -42,13 +42,14 @@ def group_key_into_token(source: str, token: str) -> GroupKey:
 
 def source_option(flag: str, what: str, required: bool = False) -> Decorate:
     """An option for a secret: its value says where the secret is kept."""
-    return click.option(
-        flag, metavar="SOURCE", required=required, help=f"Where {what} is kept: {SOURCES}."
-    )
+    return _named(flag, what, required, SOURCES)
 
 
 def group_key_option(flag: str, what: str, required: bool = False) -> Decorate:
     """An option for a group's key, which may also stay in a token."""
-    return click.option(
-        flag, metavar="SOURCE", required=required, help=f"Where {what} is kept: {GROUP_SOURCES}."
-    )
+    return _named(flag, what, required, GROUP_SOURCES)
+
+
+def _named(flag: str, what: str, required: bool, sources: str) -> Decorate:
+    told = f"{what[0].upper()}{what[1:]}. Named by where it is kept: {sources}."
+    return click.option(flag, metavar="SOURCE", required=required, help=told)

@@ -112,7 +112,8 @@ def show(unit: str, record_source: str) -> None:
         history = _history(found, unit)
     if not history:
         raise UsageError(f"the record in {found.shown} has nothing of a unit {unit[:140]!r}")
-    click.echo(f"{_plain(history[-1].registration_id)}  chip {_plain(history[-1].chip_id)}")
+    names = [entry.registration_id for entry in history if entry.registration_id]
+    click.echo(f"{_plain((names or ['-'])[-1])}  chip {_plain(history[-1].chip_id)}")
     for entry in history:
         told = {name: _plain(str(value)) for name, value in vars(entry).items()}
         click.echo(_STEP.format(**told).rstrip())
@@ -179,7 +180,7 @@ def _history(found: Reader, unit: str) -> list[Entry]:
 def _write(lines: Iterable[str], out: Path | None) -> None:
     if out is None:
         for line in lines:
-            click.echo(line, nl=False)
+            click.echo(line.encode(), nl=False)  # as in a file, whatever the screen can show
         return
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)

@@ -82,7 +82,7 @@ def from_row(row: Mapping[str, object]) -> Entry:
     if not isinstance(number, int):
         raise Broken(0, "an entry has a number that is none")
     texts = {name: value for name, value in row.items() if name != "number"}
-    if not all(map(_is_text, texts.values())):
+    if not all(map(is_text, texts.values())):
         raise Broken(number, "was changed: a field is no text")
     return Entry(**texts | {"number": number, "facts": _facts(number, str(row["facts"]))})  # type: ignore[arg-type]
 
@@ -100,21 +100,25 @@ def _check(entry: Entry, head: Head) -> None:
         if entry.number <= head[0]:
             raise Broken(entry.number, "has a number that no entry has, or another has too")
         raise Broken(head[0] + 1, "is missing")
-    if digest(asdict(entry)) != entry.digest:
+    if digest(vars(entry)) != entry.digest:
         raise Broken(entry.number, "was changed: its digest does not fit what it says")
     if entry.previous != head[1]:
-        raise Broken(entry.number, "does not follow the entry before it: one of the two is forged")
+        before = "the entry before it" if head[0] else "from the record's own id"
+        raise Broken(entry.number, f"does not follow {before}: one of the two is forged")
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Whether it is a text, and was UTF-8 where it came from."""
-    return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    if not isinstance(value, str):
+        return False
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _facts(number: int, text: str) -> dict[str, str]:
     try:
-        facts = json.loads(text)
-        if isinstance(facts, dict) and canonical(facts).decode() == text:
+        facts: dict[str, str] = json.loads(text)
+        is_written = isinstance(facts, dict) and canonical(facts).decode() == text
+        if is_written and all(isinstance(value, str) for value in facts.values()):
             return facts
     except (ValueError, RecursionError):
         pass

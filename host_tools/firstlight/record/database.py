@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,6 +20,7 @@ from .places import Place
 from .rules import fitting
 
 APPLICATION_ID = 0x666C7263  # "flrc"
+ANSWER_S = 120.0  # how long a server may take for one answer; longer than _ORDERS lets it
 PATIENCE_S = 30.0  # how long a station waits for the others, and for who looks at all of a file
 _LOCK = 0x666C7263  # PostgreSQL's advisory lock of all records in a database
 _KEEP_ALIVE = {
@@ -113,6 +115,8 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             raise trouble(self.place, error) from None
+        except UnicodeError:  # a text of a file's that is none came back as a question
+            raise ToolError(f"the record in {self.shown} {_DAMAGED}") from None
         except sa.exc.SQLAlchemyError as error:  # as when the pool is exhausted
             raise ToolError(
                 f"the record in {self.shown} is not to be had: {type(error).__name__}"
@@ -147,7 +151,7 @@ def _reason(place: Place, error: sa.exc.DBAPIError) -> str:
 def _postgresql(place: Place) -> sa.Engine:
     assert place.url is not None  # noqa: S101  by place's own law
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             place.url,
             pool_pre_ping=True,
             pool_size=2,
@@ -167,6 +171,24 @@ def _postgresql(place: Place) -> sa.Engine:
         raise UsageError(
             "PostgreSQL needs one more package: pip install 'firstlight[postgresql]'"
         ) from None
+    sa.event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(_dialect: object, _record: object, _args: object, words: dict[str, Any]) -> object:
+    """Connect so that every wait for the server ends, also where it is frozen, not dead."""
+    import psycopg  # noqa: PLC0415  an extra
+
+    class Patient(psycopg.Connection[Any]):
+        def wait(self, *args: Any, **words: Any) -> Any:
+            try:
+                return super().wait(*args, **words | {"timeout": ANSWER_S})
+            except psycopg.OperationalError as error:
+                if error.sqlstate is None:  # its answer may still come: to nobody
+                    self.close()
+                raise
+
+    return Patient.connect(**words)
 
 
 def _sqlite(path: Path, shown: str, may_write: bool) -> sa.Engine:

@@ -7,6 +7,7 @@ so that it is whole after a power cut. Holds numbers and digests, no secret.
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,6 +66,8 @@ class Heads:
                 os.fsync(file.fileno())
             beside.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                beside.unlink()
             raise ToolError(
                 f"the note of the record's head cannot be written to {path}: {error.strerror}"
             ) from None

@@ -5,6 +5,7 @@ message has none.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from ..errors import UsageError
 DEFAULT = "firstlight-line.db"
 _SECRETS = ("password", "sslpassword")
 _KINDS = "a file, or postgresql://USER@HOST/DATABASE"
+# What is meant for a server, and would be taken for a file's name: "host=db password=x", and
+# "line:x@db/line", whatever stands before it.
+_NO_PATH = re.compile("password *=|:[^/\\\\]*@|^postgres(ql)?:", re.IGNORECASE)
 _FROM_ELSEWHERE = (
     "keep the password in ~/.pgpass or in PGPASSWORD, or the whole URL in a place that is named "
     f"instead ({SOURCES})"
@@ -60,7 +64,11 @@ def from_argument(text: str, secret: Callable[[str, str], str]) -> str:
 
 def parse(where: str | Path) -> Place:
     """Return the place that a path or a URL names. Raises UsageError."""
-    if isinstance(where, Path) or "://" not in where:
+    if isinstance(where, Path):
+        return _file(where)
+    if "://" not in where:
+        if _NO_PATH.search(where):
+            raise UsageError(f"the record's place cannot be read; it must be {_KINDS}")
         return _file(Path(where))
     try:
         url = sa.make_url(where)
@@ -71,6 +79,8 @@ def parse(where: str | Path) -> Place:
         return _sqlite(url)
     if backend not in ("postgresql", "postgres"):
         raise UsageError(f"the record cannot be kept in {backend}; it must be {_KINDS}")
+    if "@" in (url.host or ""):
+        raise UsageError("the record's URL has a second @: one in a password is written %40")
     at = f":{port}" if port else ""
     user = f"{url.username}@" if url.username else ""
     shown = f"postgresql://{user}{url.host or ''}{at}/{url.database or ''}"

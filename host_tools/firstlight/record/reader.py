@@ -1,5 +1,6 @@
 """What can be read out of a record, a page at a time: a long look holds no station up."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,9 @@ from .tables import claims, entries
 from .verify import Verdict
 
 PAGE = 500  # rows read in one go
-_CHIPS = 100  # chips whose entries are read in one go
+_Columns = tuple[sa.Column[Any], ...]
+_BY_NUMBER: _Columns = (entries.c.number,)
+_BY_CHIP: _Columns = (entries.c.chip_id, entries.c.number)  # an index has these
 
 
 class Reader:
@@ -83,13 +86,14 @@ class Reader:
 
     def units(self) -> Iterator[list[Entry]]:
         """Yield the entries of each chip, oldest first; the chips in order of their ids."""
-        after = ""
-        while chips := self._chips(after):
-            after = chips[-1]
-            found: dict[str, list[Entry]] = {chip: [] for chip in chips}
-            for entry in self._pages(entries.c.chip_id.in_(chips)):
-                found[entry.chip_id].append(entry)
-            yield from found.values()
+        history: list[Entry] = []
+        for entry in self._pages(entries.c.chip_id != "", _BY_CHIP):
+            if history and entry.chip_id != history[0].chip_id:
+                yield history
+                history = []
+            history.append(entry)
+        if history:
+            yield history
 
     def verify(self, head: Head | None = None) -> Verdict:
         """Say whether anything was changed. head: an entry noted elsewhere, as head() gave it.
@@ -103,31 +107,28 @@ class Reader:
         noted = [note.head for note in self._notes.all()]
         return verify.verify(self._database, self._genesis, noted + ([head] if head else []))
 
-    def _pages(self, which: sa.ColumnElement[bool]) -> Iterator[Entry]:
-        number = 0
-        while rows := self._page(which, number):
+    def _pages(
+        self, which: sa.ColumnElement[bool], order: _Columns = _BY_NUMBER
+    ) -> Iterator[Entry]:
+        query = sa.select(entries).where(which).order_by(*order).limit(PAGE)
+        rows = self._page(query)
+        while rows:
             for row in rows:
-                try:
-                    entry = chain.from_row(row)
-                except chain.Broken as error:
-                    raise ToolError(
-                        f"the record in {self.shown} is damaged: {error}; "
-                        "run: firstlight record verify"
-                    ) from None
-                yield entry
-            number = rows[-1]["number"]
+                yield self._entry(row)
+            after = sa.tuple_(*(rows[-1][column.name] for column in order))
+            rows = self._page(query.where(sa.tuple_(*order) > after))
 
-    def _page(self, which: sa.ColumnElement[bool], after: int) -> list[dict[str, Any]]:
-        query = sa.select(entries).where(which, entries.c.number > after)
+    def _page(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         with self._database.reading() as connection:
-            ordered = query.order_by(entries.c.number).limit(PAGE)
-            return [row._asdict() for row in connection.execute(ordered)]
+            return [row._asdict() for row in connection.execute(query)]
 
-    def _chips(self, after: str) -> list[str]:
-        query = sa.select(entries.c.chip_id).distinct().where(entries.c.chip_id > after)
-        with self._database.reading() as connection:
-            ordered = query.order_by(entries.c.chip_id).limit(_CHIPS)
-            return list(connection.execute(ordered).scalars())
+    def _entry(self, row: dict[str, Any]) -> Entry:
+        try:
+            return chain.from_row(row)
+        except chain.Broken as error:
+            raise ToolError(
+                f"the record in {self.shown} is damaged: {error}; run: firstlight record verify"
+            ) from None
 
 
 def last(connection: sa.Connection) -> Head | None:
@@ -146,6 +147,6 @@ def digest_of(connection: sa.Connection, number: int) -> str | None:
 def parse_head(text: str) -> Head:
     """Return the head in NUMBER:DIGEST, as verify tells it. Raises UsageError."""
     number, _, digest = text.partition(":")
-    if not (number.isascii() and number.isdigit() and len(number) < 19) or len(digest) != 64:
+    if not re.fullmatch("[0-9]{1,18}:[0-9A-Fa-f]{64}", text):
         raise UsageError("a head is NUMBER:DIGEST, as firstlight record verify tells it")
     return int(number), digest.lower()

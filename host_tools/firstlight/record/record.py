@@ -142,11 +142,8 @@ class Record(Reader):
             entry = self._add(
                 connection, once, rules.entry(rules.CLAIM, "done", "", chip_id, name, facts)
             )
-            connection.execute(
-                sa.insert(claims).values(
-                    registration_id=name, chip_id=chip_id, serial=serial, entry=entry.number
-                )
-            )
+            row = {"registration_id": name, "chip_id": chip_id, "serial": serial}
+            self._insert(connection, claims, {**row, "entry": entry.number})
             return entry
 
         given = self._writing(write)
@@ -194,8 +191,18 @@ class Record(Reader):
     def _add(self, connection: sa.Connection, once: str, said: dict[str, object]) -> Entry:
         fields = said | {"at": _iso(self._clock()), "station": self._station, "once": once}
         entry = chain.sealed(last(connection) or self._genesis, fields)
-        connection.execute(sa.insert(entries).values(chain.to_row(entry)))
+        self._insert(connection, entries, chain.to_row(entry))
         return entry
+
+    def _insert(
+        self, connection: sa.Connection, table: sa.Table, row: Mapping[str, object]
+    ) -> None:
+        statement = sa.insert(table).values(row).execution_options(preserve_rowcount=True)
+        if connection.execute(statement).rowcount != 1:  # a stranger's trigger may swallow a row
+            raise ToolError(
+                f"the record in {self.shown} did not take an entry: it has a trigger that is not "
+                "firstlight's; take that away, then run: firstlight record verify"
+            )
 
 
 def _free_name(

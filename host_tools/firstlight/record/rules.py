@@ -39,6 +39,11 @@ def looks_secret(text: str) -> bool:
     return bool(_MARKS.search(text)) or any(map(_may_be_key, _RUN.findall(text)))
 
 
+def veiled(text: str) -> str:
+    """Return a text for a screen or a log, without what in it may be a key."""
+    return _RUN.sub(lambda found: "***" if _may_be_key(found[0]) else found[0], text)
+
+
 def fitting(text: str) -> str:
     """Return any text, as of an error, cut down to what a fact may be: one line, no key."""
     line = "".join(sign if sign.isprintable() else " " for sign in text)
@@ -110,8 +115,8 @@ def _line(text: str, field: str, longest: int) -> str:
 
 
 def _may_be_key(run: str) -> bool:
-    if run.endswith("="):  # base64 of 16 bytes or more
-        return len(run) >= 24 and len(run) % 4 == 0
+    if run.endswith("=") and len(run) >= 24 and len(run) % 4 == 0:
+        return True  # base64 of 16 bytes or more
     return len(run) >= _LONG and not _HEX.fullmatch(run) and _restless(run)
 
 

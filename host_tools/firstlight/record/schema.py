@@ -4,7 +4,7 @@ import secrets
 
 import sqlalchemy as sa
 
-from ..errors import UsageError
+from ..errors import ToolError, UsageError
 from . import chain, tables
 from .database import APPLICATION_ID, Database
 
@@ -38,20 +38,20 @@ def _known(database: Database) -> tuple[str, chain.Head]:
             f"the record in {database.shown} was made by another firstlight, with form "
             f"{row['version']}; this one knows {tables.VERSION}: install the newer firstlight"
         )
+    if not (chain.is_text(row["id"]) and chain.is_text(row["made"])):
+        raise ToolError(f"the record in {database.shown} is damaged: its id is no text")
     return row["id"], (0, chain.genesis(row["id"], row["made"], row["version"]))
 
 
 def missing_guards(connection: sa.Connection) -> list[str]:
-    """Return the names of triggers that should be there and are not."""
+    """Return the names of triggers that should be there and are not, or do something else."""
+    wanted = tables.triggers(connection.dialect.name)
     if connection.dialect.name == "sqlite":
-        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
     else:
-        query = (
-            "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' AND"
-            " tgrelid IN (SELECT oid FROM pg_class WHERE pg_table_is_visible(oid))"
-        )
-    there = set(connection.exec_driver_sql(query).scalars())
-    return sorted(set(tables.triggers(connection.dialect.name)) - there)
+        query, wanted = tables.POSTGRESQL_GUARDS, dict.fromkeys(wanted, tables.POSTGRESQL_LAW)
+    there = {name: text for name, text in connection.exec_driver_sql(query)}
+    return sorted(name for name, text in wanted.items() if there.get(name) != text)
 
 
 def _is_there(database: Database) -> bool:

@@ -106,7 +106,16 @@ def _sqlite_triggers() -> dict[str, str]:
     return found
 
 
+POSTGRESQL_LAW = f" BEGIN RAISE EXCEPTION '{_LAW}' USING ERRCODE = 'restrict_violation'; END "
 POSTGRESQL_FUNCTION = (
     "CREATE OR REPLACE FUNCTION firstlight_append_only() RETURNS trigger LANGUAGE plpgsql AS"
-    f" $$ BEGIN RAISE EXCEPTION '{_LAW}' USING ERRCODE = 'restrict_violation'; END $$"
+    f" $${POSTGRESQL_LAW}$$"
+)
+# The triggers that work: each on its table, before every statement (58: of those three kinds),
+# for whoever is connected; and what their function does.
+POSTGRESQL_GUARDS = (
+    "SELECT tgname, prosrc FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+    " JOIN pg_proc ON pg_proc.oid = tgfoid WHERE pg_table_is_visible(pg_class.oid)"
+    " AND tgname = relname || '_only_grows' AND tgenabled IN ('O', 'A') AND tgtype = 58"
+    " AND tgqual IS NULL"
 )
