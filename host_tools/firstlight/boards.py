@@ -127,11 +127,14 @@ def parse(name: str, path: Path) -> Board:
     }
     if texts["id"] != name or not _MCU.fullmatch(texts["mcu"]):
         raise UsageError(f"board.json of {name}: id must be the folder's name, mcu lowercase")
-    own = _object(name, facts, "firstlight")
-    if own is None:
+    found = _object(name, facts, "firstlight")
+    if found is None:
         raise _wrong(name, "firstlight", "there: how the board is flashed (see boards.py)")
+    own = _own(name, found)
     deploy = _deploy(name, facts)
-    return Board(features=_texts(name, facts, "features"), **_own(name, own), **texts, **deploy)
+    if own["loader"] == "esptool" and deploy["flash_offset"] is None:
+        raise _wrong(name, "deploy_options.flash_offset", "there, like 0x1000")
+    return Board(features=_texts(name, facts, "features"), **own, **texts, **deploy)
 
 
 def _own(name: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .serialport import TROUBLE, open_port
 _SEND_S = 5.0  # for the board to take a statement
 _CHUNK = 768  # bytes of a file in one statement: 1 KB of base64
 _LINE = re.compile(r"([A-Za-z_][\w.]{0,60})(?:: \[Errno (-?\d{1,6})\]| ?: ?(-?\d{1,6})$|$|:)")
+_SHOWN = 100  # characters of what a board says of itself
 _FULL = 28  # errno of ENOSPC, the same on every port (micropython/py/mperrno.h)
 _DIGEST = re.compile("([0-9a-f]{64})?")
 _PATH = re.compile(r"/[A-Za-z0-9_.\-/]{0,120}")
@@ -143,10 +144,9 @@ class Repl:
         try:
             name, version, mpy, machine, platform = json.loads(self.exec(code))
             major, minor, patch = (int(part) for part in version)
-            return Implementation(
-                str(name), (major, minor, patch), int(mpy), str(machine), str(platform)
-            )
-        except (ValueError, TypeError):
+            texts = [_plain(text) for text in (name, machine, platform)]
+            return Implementation(texts[0], (major, minor, patch), int(mpy), *texts[1:])
+        except (ValueError, TypeError, OverflowError, RecursionError):
             raise BoardError(f"the board on {self.port} does not say what it is") from None
 
     def unique_id(self) -> bytes:
@@ -164,7 +164,7 @@ class Repl:
         text = self.exec(
             "import os\n_s = os.statvfs('/')\nprint(_s[0] * _s[3] if _s[3] <= _s[2] else 0)"
         ).strip()
-        if not text.isdigit():
+        if not re.fullmatch(rb"\d{1,12}", text):
             raise BoardError(f"the board on {self.port} does not tell how much room it has")
         return int(text)
 
@@ -187,8 +187,10 @@ class Repl:
         )
         try:
             found = json.loads(self.exec(code % _checked(path)))
-        except ValueError:
-            raise BoardError(f"the board on {self.port} does not list {path}") from None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list):
+            raise BoardError(f"the board on {self.port} does not list {path}")
         return [name for name in found if isinstance(name, str)]
 
     def write_file(self, path: str, data: bytes, *, differs: bool = False) -> bool:
@@ -310,6 +312,11 @@ def _checked(path: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path or "//" in path:
         raise UsageError(f"not a path for a file on a board: {path[:64]!r}")
     return path
+
+
+def _plain(text: object) -> str:
+    """What a board says of itself, for people: it may be no board, and a terminal obeys."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:_SHOWN])
 
 
 def _board_error(traceback: bytes) -> BoardExecError:

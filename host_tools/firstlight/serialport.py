@@ -21,6 +21,7 @@ transport_serial.print = lambda *_: None
 # What mpremote and pyserial raise. struct.error: a short read of raw paste's window size.
 TROUBLE = (TransportError, OSError, ValueError, IndexError, struct.error, termios.error)
 _BANNER = b"raw REPL; CTRL-B to exit\r\n"
+_ROOM, _STOP = b"\x01", b"\x04"  # of raw paste (docs/reference/repl.rst)
 _TRY_S = 2.0
 _READ_S = 0.5
 _WRITE_S = 5.0
@@ -49,6 +50,25 @@ class Transport(transport_serial.SerialTransport):  # type: ignore[misc]  # mpre
             if data_consumer and piece:
                 data_consumer(piece)
         return bytes(data)
+
+    def raw_paste_write(self, command_bytes: bytes) -> None:
+        """Send a statement as the board has room for it; one that never has any is given up."""
+        window = room = struct.unpack("<H", self.serial.read(2))[0]
+        left = memoryview(command_bytes)
+        while left:
+            while not room or self.serial.in_waiting:
+                word = self.serial.read(1)
+                if word == _STOP:  # it has heard enough, and says why in its answer
+                    self.serial.write(_STOP)
+                    return
+                if word != _ROOM or time.monotonic() > self.deadline:
+                    raise TransportError("raw paste")
+                room += window
+            self.serial.write(left[:room])
+            left, room = left[room:], max(0, room - len(left))
+        self.serial.write(_STOP)
+        if not self.read_until(1, _STOP).endswith(_STOP):
+            raise TransportError("raw paste")
 
     def way_in(self, patience_s: float) -> None:
         """Interrupt what runs and enter the raw REPL, without a soft reset."""

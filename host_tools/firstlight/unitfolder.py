@@ -61,7 +61,7 @@ class Settings:
                 facts.get("kind", VIRTUAL),
                 int(facts["worn_at"]) if "worn_at" in facts else None,
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise UsageError(f"{folder} is not a virtual board: make one there first") from None
         settings.check()
         return settings

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .errors import ToolError
 from .unitfolder import LOCK_FILE, POWER_FILE, link_port, unlink_port, write_beside
 
 _STDIN = 0
+_ASKED_S = 0.5
 
 
 class Power:
@@ -64,10 +66,20 @@ def _forget(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> int:
-    """Take the board's lock. Raise OSError if the board is on already."""
+    """Take the board's lock. Raise OSError if the board is on already.
+
+    Whoever asks whether it is on holds the lock for a moment (is_locked); a bridge keeps it.
+    """
     lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
+    until = time.monotonic() + _ASKED_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.001)
 
 
 def _wake_on_signals() -> int:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -132,7 +133,8 @@ class VirtualBoard:
             _stop(self._bridge)
             self._bridge = None
         elif isinstance(pid, int):
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it ended by itself just now
+                os.kill(pid, signal.SIGTERM)
             _wait(lambda: not self.is_on, _OFF_S, "the virtual board does not switch off")
 
     def set_air(

@@ -117,6 +117,7 @@ def test_a_wrong_fact_is_refused(tmp_path: Path, change: dict[str, object]) -> N
     [
         ({"loader": "jtag"}, "loader must be one of esptool, uf2, virtual"),
         ({"loader": None}, "loader must be text"),
+        ({"loader": "esptool"}, "flash_offset must be there"),
         ({"usb": "303a:1001"}, "usb must be a list"),
         ({"usb": ["303A:1001"]}, "lowercase"),
         ({"flash_bytes": "2 MB"}, "flash_bytes must be a number"),

@@ -18,7 +18,7 @@ from firstlight.cli.doctor import doctor
 from firstlight.custody import write_private
 from firstlight.doctor import examine as examination
 from firstlight.doctor.examine import Wishes, examine
-from firstlight.doctor.findings import Findings
+from firstlight.doctor.findings import Findings, Life
 from firstlight.doctor.listening import listen
 from firstlight.doctor.verdict import judge
 from firstlight.emulator.running import RunningAzure, running_azure
@@ -146,7 +146,13 @@ def test_a_network_that_is_gone_and_a_wrong_password_are_told(ward: Ward) -> Non
     assert "its network (bench) is not in the air here" in ward.says()
     ward.board.set_air(wifi={"bench": "changed since"})
     assert "its Wi-Fi password is refused (bench)" in ward.says()
+    ward.board.set_air(wifi={"elsewhere": ""})
+    ward.board.set_air(wifi=WIFI, hidden=["bench"])  # no scan shows it; the board joins it
+    found = ward.look()
     ward.board.set_air()
+    assert found.air is not None
+    assert (found.air.signals, bool(found.air.address)) == ({}, True)
+    assert judge(found).fine
     assert "everything is in order" in ward.says()
 
 
@@ -224,7 +230,7 @@ def test_the_console_is_heard_before_the_board_is_interrupted() -> None:
     done.set()
     board.join(10)
     assert heard.heard == f"OSError {failure}"
-    assert (heard.phase, heard.up_s, heard.waiting) == ("network", 61, 3)
+    assert (heard.phase, heard.up_s, heard.waiting, heard.noisy) == ("network", 61, 3, True)
     os.close(ours)
     os.close(theirs)
 
@@ -256,3 +262,11 @@ def test_a_bare_board_is_told_from_one_without_micropython(
     os.close(theirs)
     with pytest.raises(BoardError, match="there is no port"):
         examine(str(tmp_path / "none"), wishes, lambda _: None)
+
+
+def test_a_port_that_goes_away_is_no_silent_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "listen", lambda *_: Life("hub"))
+    with pytest.raises(BoardError, match="there is no port"):
+        examine(str(tmp_path / "gone"), Wishes(listen_s=0), lambda _: None)

@@ -147,7 +147,14 @@ def test_a_board_is_made_once(board: virtual.VirtualBoard) -> None:
     assert (board.folder / "flash.img").read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"unique_id": "xx"}', '{"wifi": 1', "\xff"])
+ENDLESS = '{"unique_id": "00", "wifi": {}, "heap_bytes": 1e999, "join_ms": 0}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1]", '{"unique_id": "xx"}', '{"wifi": 1', "\xff", ENDLESS, "[" * 100_000],
+    ids=range(8),
+)
 def test_a_folder_that_is_no_board_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "virtual.json").write_text(text, "latin-1")
     with pytest.raises(UsageError, match="not a virtual board"):

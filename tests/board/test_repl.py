@@ -1,9 +1,11 @@
 """The raw REPL: what a board answers, and what every kind of port that is no board leads to."""
 
 import hashlib
+import json
 import os
 import pty
 import re
+import select
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -16,18 +18,26 @@ from firstlight import serialport, virtual
 from firstlight.errors import BoardError, UsageError
 from firstlight.repl import BoardExecError, Repl
 
+BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+
 
 @contextmanager
-def port_that(answers: Callable[[bytes], bytes | None]) -> Iterator[str]:
-    """A terminal with no board: answers gives what it says to what it hears, None: it is gone."""
+def port_that(answers: Callable[[bytes], bytes | None], rest: bytes = b"") -> Iterator[str]:
+    """A terminal with no board: answers gives what it says to what it hears, None: it is gone.
+
+    rest: what it says over and over from its first raw paste on.
+    """
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
-    path = os.ttyname(theirs)
+    path, over = os.ttyname(theirs), threading.Event()
 
     def serve() -> None:
         try:
             while (answer := answers(os.read(ours, 4096))) is not None:
                 os.write(ours, answer)
+                while rest and answer.startswith(b"R\x01") and not over.is_set():
+                    if select.select([], [ours], [], 0.05)[1]:
+                        os.write(ours, rest)
         except OSError:
             return
         os.close(ours)
@@ -35,6 +45,7 @@ def port_that(answers: Callable[[bytes], bytes | None]) -> Iterator[str]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield path
+    over.set()
     os.close(theirs)
     thread.join(5)
 
@@ -115,6 +126,36 @@ def test_a_path_that_no_board_should_get_is_refused(repl: Repl, path: str) -> No
         repl.write_file(path, b"")
 
 
+@pytest.mark.parametrize(
+    ("printed", "ask"),
+    [
+        (b"[" * 60_000, Repl.implementation),
+        (b'["micropython", [1, 28, 1e999], 6, "", ""]', Repl.implementation),
+        (b'["micropython", [1, 28], 6, "", ""]', Repl.implementation),
+        (b"5", Repl.implementation),
+        (b"9" * 5000, Repl.free_bytes),
+        (b"5", lambda repl: repl.list_folder("/")),
+        (b"[" * 60_000, lambda repl: repl.list_folder("/")),
+    ],
+)
+def test_what_no_board_would_say_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, printed: bytes, ask: Callable[[Repl], object]
+) -> None:
+    monkeypatch.setattr(Repl, "exec", lambda *_: printed)
+    with pytest.raises(BoardError, match="does not"):
+        ask(Repl("/dev/ttyUSB0"))
+
+
+def test_what_a_board_says_of_itself_does_not_steer_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = ["micropython", [1, 28, 0], 6, "\x1b]0;x\x07" + "y" * 999, "esp32"]
+    monkeypatch.setattr(Repl, "exec", lambda *_: json.dumps(told).encode())
+    machine = Repl("/dev/ttyUSB0").implementation().machine
+    assert machine.startswith("?]0;x?y")
+    assert len(machine) < 200
+
+
 def test_an_exception_is_told_without_its_words(repl: Repl) -> None:
     with pytest.raises(BoardExecError) as caught:
         repl.exec("raise ValueError('c2VjcmV0')")
@@ -170,11 +211,27 @@ def test_a_fake_that_vanishes_after_its_banner_is_told() -> None:
         word = re.search(rb"print\('(\w+)'", data)
         if word:
             return b"OK" + word[1] + b"\x04\x04>"
-        return b"raw REPL; CTRL-B to exit\r\n>" if b"\x05" not in data else None
+        return BANNER if b"\x05" not in data else None
 
     with port_that(answers) as path, Repl(path, timeout_s=1) as repl, pytest.raises(BoardError):
         repl.exec("print('c2VjcmV0')")
     assert any(b"\x05" in data for data in heard)
+
+
+@pytest.mark.timeout(30)
+def test_a_fake_that_grants_room_for_ever_and_none_at_all_is_told() -> None:
+    def answers(data: bytes) -> bytes:
+        word = re.search(rb"print\('(\w+)'", data)
+        if word:
+            return b"OK" + word[1] + b"\x04\x04>"
+        return b"R\x01\0\0" + b"\x01" * 4096 if b"\x05" in data else BANNER
+
+    with (
+        port_that(answers, rest=b"\x01" * 512) as path,
+        Repl(path, timeout_s=1) as repl,
+        pytest.raises(BoardError, match="stopped answering"),
+    ):
+        repl.exec("print(1)")
 
 
 def test_a_port_that_is_not_there_or_not_a_port_is_told(tmp_path: Path) -> None:

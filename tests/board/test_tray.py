@@ -1,10 +1,12 @@
 """Virtual units on a tray: the port's link, a flash that is put in, and real boot loaders."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from glob import glob
@@ -14,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from littlefs import LittleFS
 
-from firstlight import boards, tray, virtual
+from firstlight import boards, tray, unitfolder, unitpower, virtual
 from firstlight.cli.virtual import virtual as verbs
 from firstlight.errors import UsageError
 from firstlight.flash import uf2
@@ -83,6 +85,13 @@ def test_a_name_that_a_killed_bridge_left_is_replaced(powered: virtual.VirtualBo
     link.symlink_to("/dev/pts/of-nobody")
     with powered:
         assert os.readlink(link) == powered.port
+
+
+def test_who_asks_whether_a_unit_is_on_does_not_keep_it_off(tmp_path: Path) -> None:
+    asking = os.open(tmp_path / unitfolder.LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    threading.Timer(0.05, os.close, [asking]).start()
+    os.close(unitpower._lock(tmp_path))
 
 
 def test_a_next_flash_is_taken_at_the_reset(powered: virtual.VirtualBoard) -> None:

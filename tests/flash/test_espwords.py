@@ -142,6 +142,13 @@ def test_a_connection_that_came_back_is_not_what_failed_later() -> None:
     assert "does not hold what was written" in str(words.failure())
 
 
+def test_an_esptool_that_a_signal_ended_is_not_the_boards_fault() -> None:
+    told = str(heard(CONNECTED, "Writing at 0x00002000 25%").ended(9))
+    assert "ended by signal 9" in told
+    assert "does not start now" in told
+    assert "set the board aside" not in told
+
+
 def test_a_missing_esptool_is_not_the_boards_fault() -> None:
     error = heard("/usr/bin/python: No module named esptool").failure()
     assert type(error) is ToolError

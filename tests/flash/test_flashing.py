@@ -1,6 +1,7 @@
 """One door to every way of flashing, onto virtual boards that are flashed as real ones are."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,13 @@ def test_a_virtual_esp32_is_written_by_esptool(tmp_path: Path, teller: Teller) -
     with board:
         teller.flash(ESP32, board.folder / "port", files_for(ESP32, told="n = 7"))
         assert says(board.folder, "from told import n; print(n)") == b"7"
+
+
+def test_an_esptool_that_is_killed_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    dies = "import os; os.kill(os.getpid(), 9)"
+    monkeypatch.setattr(esptool, "_ESPTOOL", [sys.executable, "-c", dies])
+    with pytest.raises(BoardError, match="was ended by signal 9"):
+        esptool.chip(ESP32, "/dev/ttyUSB0")
 
 
 def test_the_way_of_flashing_is_the_boards(monkeypatch: pytest.MonkeyPatch) -> None:

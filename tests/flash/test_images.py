@@ -3,13 +3,18 @@
 import hashlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,6 +169,28 @@ def test_nobody_at_the_address_is_told(tmp_path: Path, say: Callable[[str], None
     board = replace(PICO, firmware=Firmware("http://127.0.0.1:1/pico.uf2", None))
     with pytest.raises(ToolError, match="is this machine online"):
         images.obtain(board, None, None, tmp_path, say)
+
+
+def test_a_server_with_another_certificate_is_told(
+    tmp_path: Path, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    def answer(server: socket.socket) -> None:
+        with suppress(OSError), server.accept()[0] as one:
+            context.wrap_socket(one, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/pico.uf2"
+        with pytest.raises(ToolError, match="certificate is not trusted"):
+            images.obtain(replace(PICO, firmware=Firmware(url, None)), None, None, tmp_path, say)
+        thread.join(5)
 
 
 def test_a_page_instead_of_an_image_is_not_kept(

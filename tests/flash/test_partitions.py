@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstlight.errors import UsageError
-from firstlight.flash.partitions import Partition, Table, read
+from firstlight.flash.partitions import Partition, Table, check_application, read
 from tests.flash.imagery import STARTS_AT, TABLE, genuine_esp32, with_table, without_vfs
 
 MB = 1 << 20
@@ -83,6 +83,17 @@ def test_an_application_alone_is_refused(genuine: bytes) -> None:
         read(genuine[0xF000:], STARTS_AT)
     with pytest.raises(UsageError, match="not the application alone"):
         read(genuine, 0x10000)
+
+
+def test_an_image_that_is_cut_off_or_damaged_is_refused(genuine: bytes) -> None:
+    table, at = read(genuine, STARTS_AT), 0x10000 - STARTS_AT
+    check_application(genuine, STARTS_AT, table)
+    check_application(b"\xff" * STARTS_AT + genuine, 0, table)
+    for size in (TABLE + 0x1000, at, at + 23, at + 30, 200_000, len(genuine) - 1):
+        with pytest.raises(UsageError, match=r"no application|cut off"):
+            check_application(genuine[:size], STARTS_AT, table)
+    with pytest.raises(UsageError, match="is damaged"):
+        check_application(genuine[:-40] + b"?" + genuine[-39:], STARTS_AT, table)
 
 
 def test_a_table_without_an_end_or_with_a_strange_entry_is_refused(genuine: bytes) -> None:

@@ -1,6 +1,7 @@
 """Whole images, judged by what we did not write: MicroPython, esptool, littlefs-python."""
 
 import hashlib
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -197,6 +198,15 @@ def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert "name one by --image" in refusal("VIRTUAL", "--out", out, "--sha256", "0" * 64)
     assert "cannot write" in refusal("VIRTUAL", "--out", str(tmp_path / "no" / "folder"))
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "cut").write_bytes(Path(genuine).read_bytes()[:200_000])
+    cut = ("ESP32_GENERIC", "--out", out, "--no-firmware", "--image", str(tmp_path / "cut"))
+    assert "cut off after 200000 bytes" in refusal(*cut)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out")
+    assert "it is not a file" in refusal("VIRTUAL", "--out", str(tmp_path / "out"))
+    assert (tmp_path / "out").is_fifo()
 
 
 def test_the_pieces_for_a_line_are_those_of_the_one_file(files: list[StagedFile]) -> None:

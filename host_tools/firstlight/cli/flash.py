@@ -17,7 +17,7 @@ from ..flash.flashing import Options, Place
 from ..flash.flashing import flash as write
 from ..flash.nvsimage import pieces_with_identity
 from ..flash.pieces import Piece
-from ..flash.uf2drive import volume_at
+from ..flash.uf2drive import Volume, volume_at
 from ..flash.whole import pieces
 from ..inject import checked
 from .contents import content_options, files_from, image_from, kind_from
@@ -123,7 +123,8 @@ def flash(board: str, port: str | None, volume: Path | None, **wishes: Any) -> N
 
 
 def _write(kind: Board, place: Place, parts: list[Piece], options: Options) -> None:
-    where = place.port or (str(place.volume.path) if place.volume else "its boot loader")
+    drive = str(place.volume.path) if isinstance(place.volume, Volume) else ""
+    where = place.port or drive or "its boot loader"
     click.echo(f"{kind.product} on {where}:")
     for piece in parts:
         click.echo(f"  {piece.name}: {len(piece.data)} bytes at {piece.offset:#x}")

@@ -66,6 +66,8 @@ def _told(kind: Board, made: Image | None, files: list[StagedFile]) -> str:
 
 def _write(out: Path, data: bytes, mode: int) -> None:
     """Write in one step: nobody flashes half a file. A virtual flash will hold a key one day."""
+    if out.exists() and not out.is_file():
+        raise UsageError(f"cannot write {out}: it is not a file")  # as root: never /dev/null
     try:
         handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as error:

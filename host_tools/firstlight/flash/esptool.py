@@ -99,6 +99,8 @@ def _run(
         code = child.run(argv, hear, silence_s=silence_s, limit_s=limit_s, fds=fds, env=_PLAIN)
     except child.Stalled:
         raise words.stalled() from None
+    if code < 0:
+        raise words.ended(-code)
     if code != 0:
         raise words.failure()
 

@@ -190,6 +190,14 @@ class Words:
         )
         return BoardError(told)
 
+    def ended(self, signal: int) -> ToolError:
+        """What to tell for an esptool that a signal ended, as when memory runs out."""
+        state = ", and the board does not start now" if self._is_writing else ""
+        return BoardError(
+            f"esptool on {self._port} was ended by signal {signal}, which was not the board's "
+            f"doing{state}: flash it again (is this machine short of memory?)"
+        )
+
     @property
     def _error_at(self) -> int:
         """The line in which esptool began to tell why it failed; 0: it did not."""

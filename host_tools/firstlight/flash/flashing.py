@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from ..boards import Board
 from ..errors import UsageError
 from . import esptool, uf2, uf2drive, virtualflash
-from .choice import uf2_of
+from .choice import Target, uf2_of
 from .pieces import Piece, in_order
-from .uf2drive import BENCH, Volume
+from .uf2drive import BENCH
 
 _SECTOR = 4096  # what a boot ROM erases at a time
 
@@ -21,13 +21,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the board is: its serial port, or the drive that it shows in its boot loader.
+    """Where the board is: its serial port, or its boot loader, by its drive if that is mounted.
 
     Neither, for a board that is flashed by UF2: the one that comes into its boot loader.
     """
 
     port: str | None
-    volume: Volume | None = None
+    volume: Target | None = None
 
 
 @dataclass(frozen=True)

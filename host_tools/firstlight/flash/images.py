@@ -95,7 +95,8 @@ def _check_esp(board: Board, data: bytes) -> None:
             f"the image is for an {names.get(chip, f'unknown chip ({chip})')}, and a {board.id} "
             f"has an {board.mcu}: name the right image, or the right board"
         )
-    partitions.read(data, board.flash_offset or 0)
+    starts_at = board.flash_offset or 0
+    partitions.check_application(data, starts_at, partitions.read(data, starts_at))
 
 
 def _upstream(
@@ -178,6 +179,8 @@ def _write(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # an empty hash after a power cut would be a first fetch
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -193,6 +196,8 @@ def _fetch(url: str) -> bytes:
         why = f"it answered {error.status}"
     except aiohttp.ClientPayloadError:
         why = "it broke off mid-way: try again"
+    except aiohttp.ClientConnectorCertificateError:
+        why = "its certificate is not trusted: is a proxy in between, or this PC's clock wrong?"
     except (aiohttp.ClientError, OSError, ValueError):
         why = "it cannot be reached: is this machine online?"
     raise ToolError(

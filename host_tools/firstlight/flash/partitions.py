@@ -6,6 +6,13 @@ Does no I/O, and never takes a place from anywhere but the image's own table. Th
     AA 50  type  subtype  offset:4  size:4  label:16  flags:4      little-endian
     EB EB  FF * 14  MD5 of all entries before it: 16
     FF * 32                                                        the end
+
+and that of a program in a partition (esp_app_format/esp_image_format.h):
+
+    E9  segments  ...  is the hash there: 24 bytes in all
+    load address:4  size:4  the segment                            so many times
+    00 ...  checksum                                               up to a multiple of 16
+    SHA-256 of all before it: 32
 """
 
 import hashlib
@@ -18,7 +25,8 @@ TABLE_AT = 0x8000
 _ENTRY = struct.Struct("<2sBBII16sI")
 _LONGEST = 0xC00
 _ENTRY_MAGIC, _MD5_MAGIC, _END = b"\xaa\x50", b"\xeb\xeb" + b"\xff" * 14, b"\xff" * 32
-_DATA = 1
+_APPLICATION, _DATA = 0, 1
+_PROGRAM_MAGIC, _PROGRAM_HEAD, _SEGMENT_HEAD, _ALIGNED = 0xE9, 24, 8, 16
 _BLOCK = 4096
 _MOST_FLASH = 128 << 20
 _LITTLEFS_LABEL, _FAT_LABEL = "vfs", "ffat"  # ports/esp32/modules/flashbdev.py, inisetup.py
@@ -100,6 +108,30 @@ def read(image: bytes, starts_at: int) -> Table:
             "as micropython.org has it, not the application alone"
         )
     return Table(tuple(_partition(entry) for entry in _entries(raw)))
+
+
+def check_application(image: bytes, starts_at: int, table: Table) -> None:
+    """Raise UsageError if the application in an image is cut off or damaged: none would start it.
+
+    What the boot loader starts first is the first of them.
+    """
+    places = [one.offset for one in table.partitions if one.kind == _APPLICATION]
+    at = min(places, default=starts_at) - starts_at
+    head = image[at : at + _PROGRAM_HEAD] if at >= 0 else b""
+    if len(head) < _PROGRAM_HEAD or head[0] != _PROGRAM_MAGIC:
+        raise UsageError("the image holds no application: get the image again")
+    end = at + _PROGRAM_HEAD
+    for _ in range(head[1]):
+        end += _SEGMENT_HEAD + int.from_bytes(image[end + 4 : end + _SEGMENT_HEAD], "little")
+    end += _ALIGNED - (end - at) % _ALIGNED
+    has_hash = head[-1] == 1
+    if end + 32 * has_hash > len(image):
+        raise UsageError(
+            f"the image is cut off after {len(image)} bytes, in the middle of its application: "
+            "get the image again"
+        )
+    if has_hash and hashlib.sha256(image[at:end]).digest() != image[end : end + 32]:
+        raise UsageError("the image's application is damaged: get the image again")
 
 
 def _entries(raw: bytes) -> list[bytes]:

@@ -57,7 +57,7 @@ def write(
     board: Board,
     *,
     port: str | None,
-    volume: Volume | None,
+    volume: Target | None,
     uf2: bytes,
     progress: Callable[[float], None],
     say: Say,
