@@ -9,7 +9,7 @@ Never touches a hub: who is assigned stays known there until its registry says o
 from dataclasses import dataclass
 
 from .azure import Kind, Service, individual
-from .azurecalls import Json
+from .azurecalls import Json, plain
 from .errors import UsageError
 
 _MARK = "keptOutOfItsGroup"
@@ -32,7 +32,9 @@ def switch(service: Service, kind: Kind, name: str, enabled: bool) -> Change:
     mark = _mark(found)
     if enabled and mark is not None:
         service.delete(kind, name, found)
-        return Change(f"{name} may register in its group again", str(mark.get("hub", "")), name)
+        return Change(
+            f"{name} may register in its group again", plain(mark.get("hub") or ""), name
+        )
     told = _switched(service, kind, name, found, enabled)
     record = service.registration(name) if kind == "enrollments" else None
     return Change(told, *_place(record, name))
@@ -48,8 +50,9 @@ def revoke(service: Service, unit: str, primary_b64: str = "") -> Change:
     if found is None:
         service.create("enrollments", unit, _barrier(unit, primary_b64, hub))
         told = f"{unit} is kept out of its group by a disabled enrollment of its own"
+        told += "" if record else "; DPS knows no registration of it: is that its id?"
     else:
-        hub = hub or str((_mark(found) or {}).get("hub", ""))
+        hub = hub or plain((_mark(found) or {}).get("hub") or "")
         told = _switched(service, "enrollments", unit, found, False)
     if record is not None and (found is None or _mark(found) is not None):
         service.forget(unit, record)
@@ -57,8 +60,26 @@ def revoke(service: Service, unit: str, primary_b64: str = "") -> Change:
     return Change(told, hub, device_id)
 
 
+def removable(service: Service, unit: str) -> Change:
+    """Where a unit is assigned that is to be deleted, which nothing says afterwards.
+
+    Changes nothing; raise UsageError if to delete it would let it in.
+    """
+    _own(service, unit)
+    return Change(f"{unit} has an enrollment", *_place(service.registration(unit), unit))
+
+
 def remove(service: Service, unit: str) -> Change:
     """Delete a unit's own enrollment and its record; raise UsageError if that would let it in."""
+    found, record = _own(service, unit), service.registration(unit)
+    service.delete("enrollments", unit, found)
+    if record is not None:
+        service.forget(unit, record)
+    return Change(f"the enrollment of {unit} is deleted", *_place(record, unit))
+
+
+def _own(service: Service, unit: str) -> Json:
+    """A unit's own enrollment, which no revocation made; else raise UsageError."""
     found = service.find("enrollments", unit)
     if found is None:
         raise UsageError(f"{unit} has no enrollment of its own to delete; revoke it without that")
@@ -67,11 +88,7 @@ def remove(service: Service, unit: str) -> Change:
             f"{unit} is kept out of its group by that enrollment: without it the group lets it in "
             "again; if that is what you want: firstlight enroll enable device"
         )
-    record = service.registration(unit)
-    service.delete("enrollments", unit, found)
-    if record is not None:
-        service.forget(unit, record)
-    return Change(f"the enrollment of {unit} is deleted", *_place(record, unit))
+    return found
 
 
 def _switched(service: Service, kind: Kind, name: str, found: Json, enabled: bool) -> str:
@@ -99,4 +116,4 @@ def _mark(found: Json) -> Json | None:
 
 def _place(record: Json | None, unit: str) -> tuple[str, str]:
     found = record or {}
-    return str(found.get("assignedHub") or ""), str(found.get("deviceId") or unit)
+    return plain(found.get("assignedHub") or ""), plain(found.get("deviceId") or unit)

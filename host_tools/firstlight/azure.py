@@ -4,6 +4,7 @@ Changes only what it read: a change carries the etag of what was found, so that 
 lost. Keys come from key_pair() alone (azure/iot-dps, service.json 2021-10-01; protocol.md 7).
 """
 
+import re
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,14 @@ __all__ = ["Connection", "Service", "parse_connection"]
 API_VERSION = "2021-10-01"
 MOST_AT_ONCE = 10  # enrollments in a bulk call (protocol.md 7)
 Kind = Literal["enrollments", "enrollmentGroups"]
+_ID: dict[Kind, str] = {"enrollments": "registrationId", "enrollmentGroups": "enrollmentGroupId"}
+_ETAG = re.compile('"?([!#-~]{1,256}?)"?')
 _PAGE = 100
 _MOST_PAGES = 10_000  # a million enrollments, DPS's quota
+
+
+class NoKeys(ServiceError):
+    """What was asked for its keys has none: it is enrolled with a certificate or a TPM."""
 
 
 class Service:
@@ -35,7 +42,7 @@ class Service:
 
     def find(self, kind: Kind, name: str) -> Json | None:
         """Return an enrollment without its keys; None if there is none of that name."""
-        return self._found(_path(kind, name))
+        return self._found(_path(kind, name), _ID[kind], name)
 
     def create(self, kind: Kind, name: str, document: Json) -> Json:
         """Create an enrollment; raise UsageError if there is one: nothing is written over."""
@@ -48,7 +55,12 @@ class Service:
 
         Raise ServiceError if somebody changed it since.
         """
-        attestation = dict(document.get("attestation") or {})
+        given = document.get("attestation")
+        if not isinstance(given, dict):
+            raise ServiceError(
+                f"the service does not say how {name} attests: it was left as it is"
+            )
+        attestation = dict(given)
         if attestation.get("type") == "symmetricKey":  # what is shown has no keys
             pair = self.key_pair(kind, name)
             attestation["symmetricKey"] = dict(
@@ -84,7 +96,8 @@ class Service:
 
     def registration(self, registration_id: str) -> Json | None:
         """A device's registration record: its hub, its state; None if it never registered."""
-        return self._found(f"registrations/{quote(registration_id, safe='')}")
+        path = f"registrations/{quote(registration_id, safe='')}"
+        return self._found(path, "registrationId", registration_id)
 
     def forget(self, registration_id: str, found: Json) -> None:
         """Delete a registration record as registration() gave it, if it is there still."""
@@ -100,18 +113,25 @@ class Service:
         answer = self._object("POST", _path(kind, name) + "/attestationmechanism")
         pair = answer.get("symmetricKey")
         if not isinstance(pair, dict):
-            raise ServiceError(f"{name} is not enrolled with symmetric keys")
+            raise NoKeys(f"{name} is not enrolled with symmetric keys")
         names = ("primaryKey", "secondaryKey")
-        primary, secondary = (keys.checked(pair.get(n, ""), f"the service's {n}") for n in names)
-        return primary, secondary
-
-    def _found(self, path: str) -> Json | None:
         try:
-            return self._object("GET", path)
+            first, second = (keys.checked(pair.get(n, ""), f"the service's {n}") for n in names)
+        except UsageError as error:
+            raise ServiceError(f"the keys of {name}: {error}") from None
+        return first, second
+
+    def _found(self, path: str, field: str, name: str) -> Json | None:
+        """What is there under a name, which it must have itself: it may be written back."""
+        try:
+            found = self._object("GET", path)
         except ServiceError as error:
             if error.status == 404:
                 return None
             raise
+        if str(found.get(field)).lower() != name.lower():
+            raise ServiceError(f"GET {path}: the answer is not about {name}")
+        return found
 
     def _object(self, method: str, path: str, body: Json | None = None) -> Json:
         return object_of(self._calls.ask(method, path, body), f"{method} {path}")
@@ -152,9 +172,11 @@ def changed(
 
     name: of what is changed, for the error.
     """
-    etag = str(found.get("etag") or "*").strip('"')
+    etag = _ETAG.fullmatch(str(found.get("etag") or ""))
+    if etag is None:
+        raise ServiceError(f"{name} came without an etag to change it by; it was left as it is")
     try:
-        reply = calls.ask(method, path, body, {"If-Match": f'"{etag}"'})
+        reply = calls.ask(method, path, body, {"If-Match": f'"{etag[1]}"'})
     except ServiceError as error:
         if error.status != 412:
             raise

@@ -23,6 +23,7 @@ from .errors import ServiceError, UsageError
 Json = dict[str, Any]
 _TOKEN_S = 600
 _TIMEOUT_S = 30
+_CLOSE_S = 0.05  # for aiohttp to close a connection that was not HTTP's
 _MAX_BYTES = 1 << 20
 _MAX_WAIT_S = 300
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -113,7 +114,7 @@ class Calls:
         url = f"https://{place.host}/{path}?api-version={self._version}"
         said = {"Authorization": token, **(headers or {})}
         reply = asked(method, url, said, body, self._tls)
-        if reply.status >= 300:
+        if not 200 <= reply.status < 300:
             raise refusal(reply, f"{method} {path}")
         return reply
 
@@ -121,7 +122,10 @@ class Calls:
 def asked(
     method: str, url: str, headers: Mapping[str, str], body: Json | None, tls: ssl.SSLContext
 ) -> Reply:
-    """Send one request and return the reply, whatever it says; raise NotNow or Mistrusted."""
+    """Send one request and return the reply, whatever it says; raise ServiceError for none.
+
+    NotNow and Mistrusted are some. A redirect is not followed: keys are for who was asked.
+    """
     return asyncio.run(_asked(method, url, headers, body, tls))
 
 
@@ -134,7 +138,9 @@ async def _asked(
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(method, url, json=body, headers=headers, ssl=tls) as answer,
+            session.request(
+                method, url, json=body, headers=headers, ssl=tls, allow_redirects=False
+            ) as answer,
         ):
             raw = b""
             while piece := await answer.content.read(_MAX_BYTES - len(raw)):
@@ -147,8 +153,12 @@ async def _asked(
             "name its root: --root root.pem"
         ) from None
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        reason = str(error) or type(error).__name__
+        await asyncio.sleep(_CLOSE_S)
+        cause = getattr(error, "os_error", error)  # of aiohttp's, whose own text shows an object
+        reason = plain(" ".join(str(cause).split())) or type(error).__name__
         raise NotNow(f"{host} did not answer {what}: {reason}") from None
+    except ValueError:  # a name, or a header of ours, that HTTP does not have; its text has both
+        raise ServiceError(f"{host} cannot be asked {what}") from None
 
 
 def object_of(reply: Reply, what: str) -> Json:

@@ -32,6 +32,8 @@ class Registry:
             if error.status == 404:
                 return None
             raise
+        if found.get("deviceId") != device_id:  # it is written back
+            raise ServiceError(f"GET {path}: the answer is not about {device_id}")
         status = "enabled" if enabled else "disabled"
         if found.get("status") == status:
             return False

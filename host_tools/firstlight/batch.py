@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from . import keys
-from .azure import MOST_AT_ONCE, Kind
+from .azure import MOST_AT_ONCE, Kind, NoKeys
 from .azurecalls import Json, NotNow
 from .custody import check_private, write_private
 from .errors import ServiceError, ToolError, UsageError
@@ -27,6 +27,7 @@ _TRIES = 6
 _PAUSE_S = 2  # doubled with each try, where the service does not say
 _CONFLICT = 409
 _HEAD = ["registration_id", "primary_key", "secondary_key"]
+_FIRST = (",".join(_HEAD) + "\n").encode()
 _MOST_BYTES = 1 << 28  # of a file of keys: a million devices'
 
 
@@ -52,6 +53,12 @@ class Outcome:
     def count(self) -> int:
         """How many ids it is of."""
         return len(self.enrolled) + len(self.already) + len(self.refused)
+
+    def without(self, whys: Mapping[str, str]) -> None:
+        """Take note of those that are there, but whose keys the service does not have."""
+        self.enrolled = [name for name in self.enrolled if name not in whys]
+        self.already = [name for name in self.already if name not in whys]
+        self.refused |= whys
 
 
 def enroll(
@@ -100,17 +107,24 @@ class KeysFile:
         if path.exists():
             self.names = self._taken_up()
         else:
-            write_private(path, ",".join(_HEAD) + "\n")
+            write_private(path, _FIRST.decode())
             self.names = set()
 
-    def add(self, service: BulkService, names: Iterable[str], say: Callable[[str], None]) -> None:
-        """Fetch the keys of those that are not in it yet."""
-        rows = []
+    def add(
+        self, service: BulkService, names: Iterable[str], say: Callable[[str], None]
+    ) -> dict[str, str]:
+        """Fetch the keys of those that are not in it yet; return who has none, and why."""
+        rows, without = [], {}
         for name in names:
             if name not in self.names:
-                rows.append([name, *patient(partial(service.key_pair, "enrollments", name), say)])
+                try:
+                    pair = patient(partial(service.key_pair, "enrollments", name), say)
+                    rows.append([name, *pair])
+                except NoKeys as error:
+                    without[name] = str(error)
         if rows:
             self._append(rows)
+        return without
 
     def _append(self, rows: list[list[str]]) -> None:
         try:
@@ -131,19 +145,23 @@ class KeysFile:
                     raise UsageError(f"{self._path} is not a file of {what}")
                 check_private(found, self._path, what)
                 raw = file.read()
+                if len(raw) < len(_FIRST) and _FIRST.startswith(raw):  # cut as it was made
+                    file.write(_FIRST[len(raw) :])
+                    return set()
                 whole = raw[: raw.rfind(b"\n") + 1]
                 names = set(_names(self._path, whole))
                 file.truncate(len(whole))
         except OSError as error:
-            raise ToolError(f"{self._path} cannot be read: {error.strerror}") from None
+            why = error.strerror or "it is not a file"  # a pipe's has none
+            raise ToolError(f"{self._path} cannot be read: {why}") from None
         return names
 
 
 def _names(path: Path, raw: bytes) -> Iterator[str]:
-    rows = csv.reader(raw.decode("ascii", "replace").splitlines())
-    if next(rows, None) != _HEAD:
+    if not raw.startswith(_FIRST):
         raise UsageError(f"{path} is another file: keys are not added to it; name a new one")
-    for row in rows:
+    for line in raw[len(_FIRST) :].decode("ascii", "replace").splitlines():
+        row = line.split(",")  # none of the three may have a comma, or need a quote
         if len(row) != len(_HEAD):
             raise UsageError(f"{path} has a line that is not a device's keys; name a new file")
         yield keys.registration_id(row[0])

@@ -70,16 +70,20 @@ def test_a_group_is_disabled_for_all_of_it_and_keeps_its_keys(
 
 
 def test_a_unit_with_an_enrollment_of_its_own_is_disabled_or_deleted(
-    local: RunningAzure, call: Call
+    local: RunningAzure, call: Call, tmp_path: Path
 ) -> None:
     own = local.enroll_device("solo")
     assert own.keys is not None
     assert registers(local, "solo", own.keys.primary_b64) == "assigned"
     assert "solo is disabled" in told(call("revoke", "solo"))
     assert registers(local, "solo", own.keys.primary_b64) == "disabled"
+    other = local.hub_connection_string().replace("HostName=localhost", "HostName=127.0.0.1")
+    wrong = call("revoke", "solo", "--delete", "--hub-connection", kept(tmp_path / "x", other))
+    assert "and the connection string is 127.0.0.1's" in str(wrong.exception)  # nothing is deleted
     assert "is deleted" in told(call("revoke", "solo", "--delete"))
     assert registers(local, "solo", own.keys.primary_b64) in ("401", "404")
     assert isinstance(call("revoke", "solo", "--delete").exception, UsageError)
+    assert "knows no registration of it: is that its id?" in told(call("revoke", "sloo"))
 
 
 def test_nobodys_change_is_lost(local: RunningAzure, service: azure.Service) -> None:

@@ -140,9 +140,28 @@ def test_an_answer_in_pieces_is_taken_whole(local: RunningAzure) -> None:
 
 
 def test_the_token_is_for_the_host_without_its_port(local: RunningAzure) -> None:
-    with another(local, head("200 OK", 2) + b"{}") as (service, heard):
+    with another(local, head("404 Gone", 2) + b"{}") as (service, heard):
         service.find("enrollments", "a")
     assert b"SharedAccessSignature sr=localhost&sig=" in heard[0]
+
+
+def test_a_redirect_is_not_followed_with_a_key(local: RunningAzure) -> None:
+    away = f"HTTP/1.1 307 Away\r\nLocation: https://localhost:{local.https_port}/\r\n"
+    answer = f"{away}Content-Length: 0\r\n\r\n".encode()
+    with (
+        another(local, answer) as (service, _),
+        pytest.raises(ServiceError, match=r"POST enrollments: 307"),
+    ):
+        service.bulk("create", [azure.individual("a", "", {})])
+
+
+def test_an_answer_that_is_not_https_is_told_in_one_line(local: RunningAzure) -> None:
+    with (
+        another(local, b"220 mail\r\n\r\n") as (service, _),
+        pytest.raises(NotNow, match="did not answer GET enrollments/a: ") as caught,
+    ):
+        service.find("enrollments", "a")
+    assert str(caught.value).isprintable()
 
 
 def test_an_answer_that_is_too_long_is_no_answer(local: RunningAzure) -> None:

@@ -50,6 +50,8 @@ class Service:
         return refused
 
     def key_pair(self, kind: str, name: str) -> tuple[str, str]:
+        if name in self.bad:
+            raise azure.NoKeys(f"{name} is not enrolled with symmetric keys")
         return f"{name}-1", f"{name}-2"
 
 
@@ -110,8 +112,25 @@ def test_a_half_written_line_of_keys_is_written_again(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_of_keys_that_was_cut_as_it_was_made_is_made_whole(tmp_path: Path) -> None:
+    for size in (0, 12, 42):
+        path = tmp_path / f"{size}.csv"
+        write_private(path, "registration_id,primary_key,secondary_key\n"[:size])
+        batch.KeysFile(path).add(Service(), ["a"], nothing)
+        assert rows(path) == {"a": ("a-1", "a-2")}
+
+
+def test_a_device_without_keys_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    kept, outcome = batch.KeysFile(tmp_path / "keys.csv"), batch.Outcome(["a"], ["x", "b"])
+    outcome.without(kept.add(Service(bad=["x"]), ["a", "x", "b"], nothing))
+    assert (outcome.enrolled, outcome.already) == (["a"], ["b"])
+    assert outcome.refused == {"x": "x is not enrolled with symmetric keys"}
+    assert list(rows(tmp_path / "keys.csv")) == ["a", "b"]
+
+
 def test_another_file_is_not_taken_for_keys(tmp_path: Path) -> None:
-    for text in ("mine\n", "registration_id,primary_key,secondary_key\na,b\n"):
+    head = "registration_id,primary_key,secondary_key\n"
+    for text in ("mine\n", f"{head}a,b\n", f"{head}{'x' * 200_000}\n"):
         path = tmp_path / "keys.csv"
         path.unlink(missing_ok=True)
         write_private(path, text)
@@ -212,6 +231,17 @@ def test_a_throttled_call_says_how_long_to_wait(tmp_path: Path) -> None:
         with pytest.raises(NotNow, match="429") as caught:
             service.find("enrollments", "a")
     assert caught.value.wait_s is not None
+
+
+def test_a_file_of_ids_from_a_spreadsheet_is_read(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_bytes(b"\xef\xbb\xbf# from Excel\r\nsheet-1\r\n\r\nsheet-2 # late\r\n")
+    assert "would enroll 2, already there 0" in told(call("batch", path, "--dry-run"))
+    path.write_bytes(b"\xef\xbb\xbfsheet-1\nsheet-1\n")
+    assert "line 2: sheet-1 is there twice" in str(call("batch", path).exception)
+    for raw in (b"", b"\xef\xbb\xbf", b"a\0b\n", b"a\x0bb\n", b"\xff\xfea\0"):
+        path.write_bytes(raw)
+        assert isinstance(call("batch", path, "--dry-run").exception, UsageError), raw
 
 
 def test_what_cannot_be_a_batch_is_refused(call: Call, tmp_path: Path) -> None:

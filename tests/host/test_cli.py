@@ -9,19 +9,26 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from firstlight import keys, virtual
+from firstlight.cli import firstlight
 from firstlight.custody import write_private
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from firstlight.repl import Repl
+from tests import inprocess
 
 G = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 FIRSTLIGHT = [sys.executable, "-c", "from firstlight.cli import main; main()"]
 
 
 def call(*words: str | Path, stdin: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
+    """In a process of its own only where what it is given is more than words."""
+    if not stdin and not env:
+        return inprocess.call(*words)
     return subprocess.run(
         [*FIRSTLIGHT, *map(str, words)],
         input=stdin,
@@ -58,21 +65,22 @@ def local(tmp_path: Path) -> Iterator[RunningAzure]:
         yield running
 
 
-def test_help_shows_every_verb_and_examples() -> None:
-    for words in (
-        [],
-        ["keys", "derive"],
-        ["keys", "sas"],
-        ["enroll", "group"],
-        ["enroll", "device"],
-        ["enroll", "show"],
-        ["inject"],
-        ["emulate"],
-        ["virtual"],
-    ):
-        done = call(*words, "--help")
-        assert done.returncode == 0
-        assert "firstlight " in done.stdout.partition("Usage:")[2].partition("\n")[2]
+def helps(verb: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    done = CliRunner().invoke(firstlight, [*path, "--help"], terminal_width=99)
+    assert done.exit_code == 0
+    yield " ".join(path), done.stdout
+    if isinstance(verb, click.Group):
+        for name in verb.list_commands(click.Context(verb)):
+            inner = verb.get_command(click.Context(verb), name)
+            assert inner
+            yield from helps(inner, (*path, name))
+
+
+def test_help_of_every_verb_has_an_example_and_fits_the_screen() -> None:
+    for path, shown in helps(firstlight):
+        after = shown.partition("Usage:")[2].partition("\n")[2].partition("Options:")[0]
+        assert f"firstlight {path}".rstrip() in after, path
+        assert max(map(len, shown.splitlines())) <= 99, path
 
 
 def test_deriving_one_key_prints_it_alone(group_key: Path) -> None:

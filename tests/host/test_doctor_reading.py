@@ -61,9 +61,35 @@ def test_what_was_heard_is_kept_where_the_board_says_nothing() -> None:
     )  # in the console's words, and with the board's newest numbers
 
 
+def test_a_board_that_lies_costs_no_time_and_steers_no_terminal() -> None:
+    mark, names = "00" * 32, [f"net {n}\x1b" for n in range(5000)]
+    told = {
+        "marks": {"primary": mark, "\x1b[2J": mark} | {f"k{n}": mark for n in range(99)},
+        "id_scope": "0ne", "registration_id": "a", "endpoint": "dps.example", "https_port": 443,
+        "networks": names, "ethernet": False,
+    }  # fmt: skip
+    me, _ = reading(told).identity()
+    assert me is not None
+    assert list(me.fingerprints) == ["primary"]
+    assert me.networks == tuple(f"net {n}?" for n in range(8))
+    for port in (0, 65536, 443.0, True, "443"):
+        assert reading(told | {"https_port": port}).identity() == (None, "unread")
+
+
+def test_a_certificate_that_openssl_does_not_take_is_no_trust() -> None:
+    assert dryrun.trust([b"0\x82"], None).cert_store_stats()["x509_ca"] == 0
+
+
+def test_a_name_that_cannot_be_asked_is_a_finding() -> None:
+    me = Identity("0ne00111111", "a", "a..b", 1)
+    found = dryrun.lookup(me, "SharedAccessSignature sr=x", dryrun.trust([], None))
+    assert found.told == "a..b:1 cannot be asked POST 0ne00111111/registrations/a"
+
+
 def test_no_answer_of_dps_is_a_finding() -> None:
     me = Identity("0ne00111111", "a", "localhost", 1)
     found = dryrun.lookup(me, "SharedAccessSignature sr=x", dryrun.trust([], None))
     assert (found.status, found.trusted) == (0, True)
     assert "localhost:1 did not answer POST" in found.told
+    assert "object at 0x" not in found.told
     assert "Shared" not in found.told

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from firstlight import keys
+from tests import inprocess
 from tests.emulator.peers import token
 
 FIRSTLIGHT = [sys.executable, "-c", "from firstlight.cli import main; main()"]
@@ -70,14 +71,7 @@ def emulating(folder: Path, *words: str, sign: str = LAST) -> Iterator[Emulator]
 
 
 def refused(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [*FIRSTLIGHT, "emulate", *FREE, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = inprocess.call("emulate", *FREE, *words, cwd=folder)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from firstlight import firstboot
 from firstlight.errors import BoardError, ServiceError
 from firstlight.firstboot import watch
 
@@ -86,3 +87,14 @@ def test_a_wait_that_is_no_number_is_passed_over(console: Console, number: bytes
 def test_silence_is_the_boards_fault(console: Console) -> None:
     with pytest.raises(BoardError, match="says nothing"):
         watch(console(b""), 0.5, lambda _: None)
+
+
+def test_a_board_that_is_pulled_out_is_not_waited_for_to_the_end(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firstboot, "_AWAY_S", 0.3)
+    port = console(b"       1 ms  wifi   on the network as 10.0.0.1\r\n")
+    with pytest.raises(BoardError, match="/dev/ttyGONE is gone"):
+        watch("/dev/ttyGONE", 30, lambda _: None)
+    with pytest.raises(ServiceError):
+        watch(port, 0.5, lambda _: None)

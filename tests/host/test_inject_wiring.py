@@ -1,46 +1,43 @@
 """`firstlight inject`: how a unit is wired, and where its time comes from, into its identity."""
 
 import json
-import os
-import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from firstlight import virtual
+from firstlight.cli import firstlight
+from firstlight.custody import write_private
+from firstlight.errors import UsageError
 from firstlight.repl import Repl
-from tests.host.test_cli import FIRSTLIGHT
 
 KEY = "cuSf33/M52SPizztuSL14E3l0/WH/EiU3H41Ta763H0="
 PINS = "spi=1,sck=12,mosi=11,miso=13,cs=10,int=4"
 STATIC = "10.0.0.17,255.255.255.0,10.0.0.1,10.0.0.1"
 
 
-def inject(port: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    fixed = ["inject", "VIRTUAL", "--port", port, "--id-scope", "0ne00111111", "--no-reset"]
-    return subprocess.run(
-        [*FIRSTLIGHT, *fixed, "--device-key", "env:KEY", *words],
-        env=os.environ | {"KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Bench:
+    """A board that nothing was injected into yet, and a key for it."""
+
+    port: str
+    key: Path
+
+    def inject(self, *words: str) -> Result:
+        fixed = ["inject", "VIRTUAL", "--port", self.port, "--id-scope", "0ne00111111"]
+        kept = ["--no-reset", "--device-key", f"file:{self.key}"]
+        return CliRunner().invoke(firstlight, [*fixed, *kept, *words])
 
 
-def test_how_a_unit_is_wired_gets_into_its_identity(tmp_path: Path) -> None:
-    board = virtual.make(tmp_path / "board")
-    words = ["--ethernet", PINS, "--ifconfig", STATIC, "--led", "~2", "--https-port", "8443"]
-    with board:
-        done = inject(board.port or "", *words, "--ntp", "a", "--ntp", "b:1123")
-        assert done.returncode == 0, done.stderr
-        with Repl(board.port or "") as repl:
-            found = json.loads(repl.exec("print(open('/identity.json').read())"))
-    assert found["ethernet"]["cs"] == 10
-    assert found["ethernet"]["ifconfig"] == STATIC.split(",")
-    assert found["led"] == -3
-    assert found["https_port"] == 8443
-    assert found["ntp"] == ["a", "b:1123"]
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("wiring")
+    write_private(folder / "device.key", KEY)
+    with virtual.make(folder / "board") as board:
+        yield Bench(board.port or "", folder / "device.key")
 
 
 @pytest.mark.parametrize(
@@ -58,12 +55,23 @@ def test_how_a_unit_is_wired_gets_into_its_identity(tmp_path: Path) -> None:
     ],
 )
 def test_wiring_that_cannot_be_is_told_before_anything_is_written(
-    words: list[str], told: str, tmp_path: Path
+    words: list[str], told: str, bench: Bench
 ) -> None:
-    board = virtual.make(tmp_path / "board")
-    with board:
-        done = inject(board.port or "", *words)
-        with Repl(board.port or "") as repl:
-            assert "identity.json" not in repl.list_folder("/")
-    assert done.returncode == 2
-    assert told in done.stderr
+    done = bench.inject(*words)
+    assert isinstance(done.exception, UsageError)
+    assert told in str(done.exception)
+    with Repl(bench.port) as repl:
+        assert "identity.json" not in repl.list_folder("/")
+
+
+def test_how_a_unit_is_wired_gets_into_its_identity(bench: Bench) -> None:
+    words = ["--ethernet", PINS, "--ifconfig", STATIC, "--led", "~2", "--https-port", "8443"]
+    done = bench.inject(*words, "--ntp", "a", "--ntp", "b:1123")
+    assert done.exit_code == 0, done.exception
+    with Repl(bench.port) as repl:
+        found = json.loads(repl.exec("print(open('/identity.json').read())"))
+    assert found["ethernet"]["cs"] == 10
+    assert found["ethernet"]["ifconfig"] == STATIC.split(",")
+    assert found["led"] == -3
+    assert found["https_port"] == 8443
+    assert found["ntp"] == ["a", "b:1123"]

@@ -68,6 +68,8 @@ def test_letters_that_a_font_lacks_are_named() -> None:
         pdf.roll([Label("a1", "ポンプ")], parse(DEFAULT))
     with pytest.raises(UsageError, match=r"Vera.ttf has no ポ \(U\+30DD\)"):
         pdf.roll([Label("a1", "ポンプ")], parse(DEFAULT.replace("# font", f'font = "{VERA}" #')))
+    with pytest.raises(UsageError, match="Helvetica has no ポ"):
+        pdf.roll([Label("a1", "ポ")], parse(DEFAULT))
 
 
 def test_a_font_of_ones_own_prints_its_letters() -> None:
@@ -77,10 +79,17 @@ def test_a_font_of_ones_own_prints_its_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("none.ttf", "No such file"), ("x.ttf", "is not a")]
+    ("name", "problem"),
+    [
+        ("none.ttf", "No such file"),
+        ("x.ttf", "is not a"),
+        ("torn.ttf", "is not a"),
+        (r"\u0000", "is not a"),
+    ],
 )
 def test_a_font_that_is_none_is_refused(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "x.ttf").write_bytes(b"no font")
+    (tmp_path / "torn.ttf").write_bytes(VERA.read_bytes()[:5000])
     template = parse(DEFAULT.replace("# font", f'font = "{name}" #'), tmp_path)
     with pytest.raises(UsageError, match=f"label.font .*{problem}"):
         pdf.roll([Label("a1")], template)

@@ -53,6 +53,8 @@ def test_little_has_to_be_said() -> None:
         ("[sheet]\ncolumns = 7\nrows = 20", "sheet.rows end at 300 mm, beyond"),
         ("[sheet]\nrows = 20", "sheet.columns must be a whole number"),
         ("size = 14", "the template is not TOML"),
+        pytest.param(f"x = {'9' * 5000}", "the template is not TOML", id="a long number"),
+        ('"\\u001b[2J" = 1', r"template's code.\\x1b\[2J is no field"),
     ],
 )
 def test_what_is_wrong_is_named(extra: str, problem: str) -> None:

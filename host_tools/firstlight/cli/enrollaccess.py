@@ -18,8 +18,8 @@ from .service import service, service_options
 
 KINDS: dict[str, Kind] = {"group": "enrollmentGroups", "device": "enrollments"}
 _HUB_TOO = (
-    "the hub still knows it, and lets it in until it is disabled there: name the hub's own "
-    "connection string, --hub-connection; the board keeps its hub until that refuses it"
+    "lets it in until it is disabled there: name the hub's own connection string, "
+    "--hub-connection; the board keeps its hub until that refuses it"
 )
 
 
@@ -95,8 +95,20 @@ def revoke(
         raise UsageError("--group-key is for a unit of a group, which has nothing to --delete")
     at, hub = service(connection, root), _registry(hub_connection, root)
     own = options.group_key(group_key, "the group key").derive(name) if group_key else ""
-    change = access.remove(at, name) if delete else access.revoke(at, name, own)
-    _tell(change, hub, False)
+    if delete:
+        _delete(at, name, hub)
+    else:
+        _tell(access.revoke(at, name, own), hub, False)
+
+
+def _delete(at: azure.Service, name: str, hub: Registry | None) -> None:
+    """Delete a unit, at its hub first: an enrollment that is gone says no more where it was."""
+    if hub is not None:
+        _at_hub(access.removable(at, name), hub, False)
+    change = access.remove(at, name)
+    click.echo(change.told)
+    if hub is None:
+        _warn(change)
 
 
 def _switch(
@@ -123,10 +135,18 @@ def _registry(source: str | None, root: Path | None) -> Registry | None:
 
 def _tell(change: access.Change, hub: Registry | None, enabled: bool) -> None:
     click.echo(change.told)
-    if hub is None:
-        if not enabled:
-            click.echo(f"{f'it is assigned to {change.hub}: ' if change.hub else ''}{_HUB_TOO}")
-        return
+    if hub is not None:
+        _at_hub(change, hub, enabled)
+    elif not enabled:
+        _warn(change)
+
+
+def _warn(change: access.Change) -> None:
+    known = f"it is assigned to {change.hub}: the hub still knows it, and"
+    click.echo(f"{known if change.hub else 'a hub that knows it'} {_HUB_TOO}")
+
+
+def _at_hub(change: access.Change, hub: Registry, enabled: bool) -> None:
     if change.hub and change.hub.lower() != hub.host.lower():
         raise UsageError(
             f"it is assigned to {change.hub}, and the connection string is {hub.host}'s: "

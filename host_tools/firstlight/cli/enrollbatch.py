@@ -3,6 +3,7 @@
 Takes the words apart, and shows how far it is; the work is batch.py's.
 """
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,12 +23,15 @@ from .service import service, service_options
 
 _SHOWN = 20  # of those that were there
 _MOST = 1_000_000  # DPS's quota (protocol.md 2.8)
+_MOST_BYTES = 1 << 28  # that many of the longest ids
 
 
 @click.command()
 @click.argument("ids", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--from-record", metavar="RECORD", help="The units that a line proved, instead.")
-@group_key_option("--group-key", "a group's key, to derive theirs from; else the service makes")
+@group_key_option(
+    "--group-key", "a group's key, to derive theirs from; without, the service makes them"
+)
 @click.option(
     "--keys-out",
     type=click.Path(path_type=Path),
@@ -80,7 +84,7 @@ def _run(
                 nonlocal told
                 told = outcome
                 if kept is not None:
-                    kept.add(at, enrolled, _say)
+                    outcome.without(kept.add(at, enrolled, _say))
                 bar.update(outcome.count - bar.pos)
 
             enroll_batch(at, documents, progress, _say)
@@ -144,8 +148,11 @@ def _names(path: str | None, record: str | None) -> list[str]:
 
 def _from_file(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8") as lines:
-            return list(keys.registration_ids(lines))
+        with open(path, "rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise UsageError(f"{path} is too long to be a file of registration ids")
+        return list(keys.registration_ids(io.StringIO(raw.decode("utf-8-sig"), None)))
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not text (UTF-8)") from None
     except OSError as error:

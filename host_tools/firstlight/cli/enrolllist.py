@@ -68,4 +68,4 @@ def _cell(document: Json, column: str) -> str:
         value = document.get("registrationId") or document.get("enrollmentGroupId") or ""
     if column == "attestation":
         value = value.get("type", "") if isinstance(value, dict) else ""
-    return str(value)
+    return "".join(c if c.isprintable() else "?" for c in str(value))

@@ -19,7 +19,12 @@ from ..labels.label import Label
 
 @click.group()
 def label() -> None:
-    """Make labels: QR or Data Matrix, as PNG, PDF, or ZPL for label printers."""
+    """Make labels: QR or Data Matrix, as PNG, PDF, or ZPL for label printers.
+
+    \b
+    Example:
+      firstlight label make --from-record firstlight-line.db --form sheet.pdf --out labels
+    """
 
 
 @label.command()

@@ -21,7 +21,7 @@ def read(folder: str, name: str, der: bytes) -> Root:
             found = x509.load_der_x509_certificate(der)
             ends_at = int(found.not_valid_after_utc.timestamp())
             return Root(folder, name, _subject(found), fingerprint, ends_at)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             return Root(folder, name, "not a certificate", fingerprint, None)
 
 

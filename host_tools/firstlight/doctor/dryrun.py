@@ -6,6 +6,7 @@ kept in memory, and is in no error.
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,7 +36,8 @@ def trust(ders: Sequence[bytes], root_pem: Path | None) -> ssl.SSLContext:
         return trusting(root_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for der in ders:
-        context.load_verify_locations(cadata=der)
+        with suppress(ssl.SSLError):  # a certificate, but not one for OpenSSL
+            context.load_verify_locations(cadata=der)
     return context
 
 

@@ -15,6 +15,7 @@ from ..errors import BoardError
 from ..groupkey import GroupKey
 from ..inject import OLDEST
 from ..repl import Repl
+from ..serialport import open_port
 from . import dryrun
 from .findings import Dps, Findings, Identity
 from .listening import listen
@@ -50,6 +51,7 @@ def examine(port: str, wishes: Wishes, say: Say) -> Findings:
         try:
             repl = stack.enter_context(Repl(port))
         except BoardError:
+            open_port(port).close()  # it is there still, or this says that it is not
             return Findings(port, int(time.time()), life=heard)
         try:
             return _read(repl, wishes, Findings(port, int(time.time()), life=heard), say)

@@ -36,7 +36,7 @@ class Life:
 
     phase and error: of this one; before: the last error before its last reset; reset: why it
     started; heard: its last failure on the console, in full; waiting: messages in memory; app: the
-    kind of error that app.py raised.
+    kind of error that app.py raised; noisy: something came over the console, whatever it was.
     """
 
     phase: str = ""
@@ -50,6 +50,7 @@ class Life:
     waiting: int | None = None
     up_s: int | None = None
     app: str = ""
+    noisy: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Reads, and never types: a byte sent to a board could stop it.
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 from ..errors import BoardError
@@ -21,14 +22,16 @@ def listen(port: str, seconds: float) -> Life:
     """Read the console for so long, or until its status line comes; raise BoardError: no port."""
     transport = open_port(port)
     try:
-        return _heard(_read(transport.serial, time.monotonic() + seconds))
+        raw = _read(transport.serial, time.monotonic() + seconds)
     except TROUBLE:
         raise BoardError(f"{port} went away while it was listened to") from None
     finally:
         transport.close()
+    lines = [line.decode("ascii", "replace").rstrip("\r") for line in raw.split(b"\n")[:-1]]
+    return replace(_heard(lines), noisy=bool(raw))
 
 
-def _read(serial: Any, until_s: float) -> list[str]:
+def _read(serial: Any, until_s: float) -> bytes:
     raw = b""
     while time.monotonic() < until_s and len(raw) < _MOST_BYTES:
         waiting = serial.in_waiting
@@ -36,7 +39,7 @@ def _read(serial: Any, until_s: float) -> list[str]:
         lines = raw.split(b"\n")
         if any(parse(line.decode("ascii", "replace")) for line in lines[:-1]):
             break
-    return [line.decode("ascii", "replace").rstrip("\r") for line in raw.split(b"\n")[:-1]]
+    return raw
 
 
 def _heard(lines: list[str]) -> Life:

@@ -11,6 +11,7 @@ from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
+from types import NoneType
 from typing import Any
 
 from ..keys import FINGERPRINT_TEXT, fingerprint_of
@@ -24,6 +25,8 @@ _AT_ONCE = 32  # paths in a question
 _TRIAL = ("good", "trial", "tries")
 _HOST = re.compile("[A-Za-z0-9.-]{1,253}")
 _JOIN_S = 25  # for a network (firmware/wifi.py)
+_KEYS = ("primary", "secondary")
+_MOST_NETWORKS = 8  # of an identity
 _SCAN_S = 30
 Kept = tuple[Assignment | None, Trial | None, int | None]
 
@@ -59,17 +62,19 @@ class Reading:
         if "wrong" in told:
             return None, _plain(told["wrong"]) or "unread"
         try:
-            marks = {str(n): fingerprint_of(bytes.fromhex(m)) for n, m in told["marks"].items()}
-            if not _HOST.fullmatch(told["endpoint"]) or not 1 <= told["https_port"] <= 65535:
+            marks = {n: told["marks"][n] for n in _KEYS if n in told["marks"]}
+            port = told["https_port"]
+            is_port = type(port) is int and 1 <= port <= 65535
+            if not _HOST.fullmatch(told["endpoint"]) or not is_port:
                 return None, "unread"
             return Identity(
                 _plain(told["id_scope"]),
                 _plain(told["registration_id"]),
                 told["endpoint"],
-                told["https_port"],
-                tuple(_plain(name) for name in told["networks"]),
+                port,
+                tuple(_plain(name) for name in told["networks"][:_MOST_NETWORKS]),
                 bool(told["ethernet"]),
-                marks,
+                {n: fingerprint_of(bytes.fromhex(mark)) for n, mark in marks.items()},
             ), ""
         except (KeyError, TypeError, ValueError, AttributeError):
             return None, "unread"
@@ -83,7 +88,7 @@ class Reading:
             is_text = isinstance(usual, str)
             if is_text and isinstance(value, str) and not usual:
                 known[name] = _plain(value)
-            elif not is_text and type(value) is int and value >= 0:
+            elif type(usual) in (int, NoneType) and type(value) is int and value >= 0:
                 known[name] = value
         return Life(**known)
 
@@ -127,7 +132,7 @@ class Reading:
         return int(text) if text.isdecimal() and len(text) < 16 else None
 
     def air(self, networks: Sequence[str], join: bool) -> Air | None:
-        """What its radio hears. join: have it join, if it is on no network and hears one."""
+        """What its radio hears. join: have it join, if it is on no network: one may be hidden."""
         wanted = [name.encode() for name in networks]
         told = self._asked(probes.AIR % (wanted,), _SCAN_S)
         signals = told.get("signals")
@@ -135,7 +140,7 @@ class Reading:
             return None
         heard = {_plain(name): int(dbm) for name, dbm in signals.items() if type(dbm) is int}
         address, refused = _plain(told.get("address")), ""
-        if join and heard and not address:
+        if join and not address:
             tried = self._asked(probes.JOIN, _JOIN_S * len(networks) + _SCAN_S)
             address, refused = _plain(tried.get("address")), _plain(tried.get("refused"))
         others = told.get("others")

@@ -36,6 +36,17 @@ def judge(found: Findings) -> Verdict:
 
 
 def _no_micropython(found: Findings) -> str:
+    speaks = found.life.phase or found.life.heard
+    if not found.micropython and speaks:
+        return (
+            f"its firmware runs ({speaks}), but lets nobody in: hold its reset button, ask again, "
+            "and let go of it; if that does not help, write it anew: firstlight flash"
+        )
+    if not found.micropython and found.life.noisy:
+        return (
+            f"what speaks on {found.port} does not answer as MicroPython: is it the right port? "
+            "if so, press its reset button and ask again, or write it anew: firstlight flash"
+        )
     if not found.micropython:
         return (
             f"nothing on {found.port} answers as MicroPython: press its reset button and ask "
@@ -163,15 +174,21 @@ def _unknown_to_dps(found: Findings) -> str:
     dps, me = found.dps, found.identity
     if dps is None or me is None:
         return ""
-    if dps.status == 404 and (found.assignment is None or found.assignment.is_of(me)):
+    if dps.status == 404:
         return (
-            f"DPS knows no registration of {me.registration_id} (404): if it never had a network, "
-            "give it one and let it boot; else enroll it: firstlight enroll"
+            f"DPS knows no registration of {me.registration_id} in {me.id_scope} (404): if it had "
+            "no network since it was injected, give it one and let it boot; else check the ID "
+            "scope, and enroll it: firstlight enroll"
         )
     if dps.state == "failed":
         return f"its registration failed at DPS ({dps.told}): look at the enrollment's hubs"
     if dps.status in (400, 403, 405):
         return f"DPS refuses it ({dps.status} {dps.told}): check its ID scope, {me.id_scope}"
+    if dps.status and dps.state != "assigned":
+        return (
+            f"DPS has not assigned it to a hub ({dps.status} {dps.state or dps.told}): ask again "
+            "in a minute; if it stays so, look at the enrollment's hubs"
+        )
     return ""
 
 
@@ -229,11 +246,17 @@ def _unseen(found: Findings) -> str:
         return "DPS was not asked"
     if not found.dps.status:
         return f"DPS could not be asked from here ({found.dps.told})"
+    if found.identity and not found.identity.ethernet and not _was_on_air(found):
+        return "whether it gets onto its network was not seen"
     if found.life.before:
         return f"before its last reset it met this: {found.life.before}"
     if found.life.reset == "watchdog":
         return "its last reset was its watchdog's: something had hung"
     return ""
+
+
+def _was_on_air(found: Findings) -> bool:
+    return found.air is not None and bool(found.air.address)
 
 
 def _some(names: tuple[str, ...]) -> str:

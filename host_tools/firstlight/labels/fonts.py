@@ -3,6 +3,7 @@
 Never prints a character that the font does not have: a missing one is an error that names it.
 """
 
+import struct
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from ..errors import UsageError
 
 _HELVETICA = "Helvetica"
+# What reportlab raises for a file that is torn, or no font. (ValueError: a name with a NUL, too.)
+_NO_FONT = (TTFError, struct.error, ValueError, LookupError, MemoryError)
 
 
 class Font:
@@ -55,6 +58,6 @@ def _registered(path: Path) -> str:
         raise UsageError(
             f"the template's label.font {path} cannot be read: {error.strerror}"
         ) from None
-    except TTFError:
+    except _NO_FONT:
         raise UsageError(f"the template's label.font {path} is not a TrueType font") from None
     return name

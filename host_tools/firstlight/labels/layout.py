@@ -61,6 +61,7 @@ def lines_of(label: Label, template: Template, width_of: WidthOf) -> list[Line]:
 
 def _set(words: str, place: Text, height_mm: float, width_of: WidthOf) -> list[Line]:
     """Set words on as few lines as they fit, and as large as that allows."""
+    width_of(words, place.size_mm)  # refuses what the font has not, one letter's line too
     best: tuple[list[str], float] | None = None
     for step in range(int((place.size_mm - place.smallest_mm) / _STEP_MM + 1e-6) + 1):
         size = place.size_mm - step * _STEP_MM

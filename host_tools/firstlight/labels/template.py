@@ -164,7 +164,7 @@ class _Table:
 
     def end(self) -> None:
         for key in self._left:
-            raise self.wrong(key[:40], "is no field of a template: see `label template`")
+            raise self.wrong(_shown(key), "is no field of a template: see `label template`")
 
 
 def load(path: Path) -> Template:
@@ -185,11 +185,13 @@ def parse(text: str, folder: Path = Path()) -> Template:
     """Return the template that text describes. folder: where its font is looked for."""
     try:
         whole = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError, for long numbers
         raise UsageError(f"the template is not TOML: {str(error)[:200]}") from None
     for key in whole:
         if key not in ("label", "code", "text", "sheet"):
-            raise UsageError(f"the template's {key[:40]} is no table of it: see `label template`")
+            raise UsageError(
+                f"the template's {_shown(key)} is no table of it: see `label template`"
+            )
     label = _Table(whole.get("label"), "label")
     width, height = label.number("width", None, 1), label.number("height", None, 1)
     dpmm = label.whole("dpmm", 8, max(DENSITIES))
@@ -203,6 +205,11 @@ def parse(text: str, folder: Path = Path()) -> Template:
         sheet = _sheet(_Table(whole["sheet"], "sheet"), width, height)
     texts = _texts(whole.get("text", []), width, height)
     return Template(width, height, dpmm, font, code, texts, sheet)
+
+
+def _shown(key: str) -> str:
+    """A key for an error's text: a quoted one may hold anything."""
+    return key[:40].encode("unicode_escape").decode()
 
 
 def _code(table: _Table, width: float, height: float) -> Code:
