@@ -12,6 +12,7 @@ import serial
 from .errors import BoardError, ServiceError
 
 _LOOK_S = 0.2
+_AWAY_S = 45.0  # a board that resets is off the USB for less
 _MOST_BYTES = 65536  # kept unread
 _LONGEST = 400  # characters of a line that are told
 _LINE = re.compile(r" *\d+ ms  (\w+) +(.*)")  # firmware/main.py's say()
@@ -23,7 +24,7 @@ def watch(port: str, timeout_s: float, say: Callable[[str], None]) -> None:
 
     say gets each line that it prints. Raise ServiceError, with the board's last word on what is
     wrong, when that has not come after timeout_s seconds, or the board will not try again in time;
-    BoardError if it says nothing at all.
+    BoardError if it says nothing at all, or its port is gone.
     """
     lines = _Lines(port)
     until_s = time.monotonic() + timeout_s
@@ -56,6 +57,7 @@ class _Lines:
         self._port = port
         self._serial: serial.Serial | None = None
         self._rest = b""
+        self._there_s = time.monotonic()
 
     def next(self) -> str:
         """Return a line, or what there is after a moment: nothing, then."""
@@ -77,9 +79,12 @@ class _Lines:
             if self._serial is None:
                 self._serial = serial.serial_for_url(self._port, 115200, timeout=_LOOK_S)
             data: bytes = self._serial.read(max(1, self._serial.in_waiting))
+            self._there_s = time.monotonic()
             return data
         except (OSError, ValueError):  # away for the moment; SerialException is an OSError
             self.close()
+            if time.monotonic() - self._there_s > _AWAY_S:
+                raise BoardError(f"{self._port} is gone") from None
             time.sleep(_LOOK_S)
             return b""
 

@@ -165,7 +165,8 @@ def _check(results: Sequence[Result], record: Record, heard: set[str], done: lis
     units = [entry.registration_id for entry in entries if entry.stage == "unit"]
     failed = [entry for entry in entries if entry.outcome == "failed"]
     _require(len(done) == 2, "the unit was not pulled out and plugged in again")
-    _require(len(units) == len(set(units)) == 7, f"{len(units)} units are recorded, not 7")
+    why = "; ".join(f"{Path(one.seat).name}: {one.cause}" for one in results if one.cause)
+    _require(len(units) == len(set(units)) == 7, f"{len(units)} units are recorded, not 7: {why}")
     _require(set(units) == _passed(results) == heard, "the hub and the record do not agree")
     _require(
         [entry.stage for entry in failed if entry.seat == WORN] == ["flash"],

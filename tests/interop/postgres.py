@@ -6,7 +6,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,24 @@ class Server:
 
     def kill(self) -> None:
         """End it and all its children by kill -9, as a power cut would."""
+        self._signal(signal.SIGKILL)
+        self._server.wait(_PATIENCE_S)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it and all its children do nothing."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         first = self._server.pid
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for process in (first, *map(int, children)):
             with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        self._server.wait(_PATIENCE_S)
+                os.kill(process, number)
 
     def url(self, database: str, user: str = _USER, more: str = "") -> str:
         """The URL of a database for SQLAlchemy."""

@@ -1,13 +1,15 @@
-"""Runs one unit through a line, and is killed at one boundary, as by a power cut.
+"""Takes one unit through a line again and again, killed at one boundary, as by a power cut.
 
-On standard input, JSON: {"record", "unit", "root", "labels", "document", "at"}; at: "before inject
-begun", say; none: it is not killed. Prints how the unit ended.
+Each line of standard input is JSON: {"record", "unit", "root", "labels", "document", "at"}; at:
+"before inject begun", say; none: it is not killed. Prints for each how its process ended, and how
+the unit did. The processes are forked, so that one import serves them all.
 """
 
 import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ class Deadly:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(asked: dict[str, Any]) -> None:
+def unit(asked: dict[str, Any]) -> list[str]:
     with Record.open(asked["record"], "killed", notes=Path(asked["heads"])) as record:
         deadly: Any = Deadly(record, asked["at"])
         station = stations.station(
@@ -57,7 +59,27 @@ def main(asked: dict[str, Any]) -> None:
         )
         (sighting,) = station.seats.look()
         result = Unit(station, sighting).run()
-    print(json.dumps([result.name, result.state, result.cause]))
+    return [result.name, result.state, result.cause]
 
 
-main(json.loads(sys.stdin.readline()))
+def apart(asked: dict[str, Any]) -> tuple[int, list[str]]:
+    """Take it through in a process of its own: how that ended, and what it said."""
+    end, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(said, json.dumps(unit(asked)).encode())
+            os._exit(0)
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(said)
+    with os.fdopen(end) as heard:
+        text = heard.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(text or "[]")
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(apart(json.loads(line))), flush=True)

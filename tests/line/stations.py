@@ -60,4 +60,4 @@ def station(
         "flashing": lambda board: flashing[board.id],
         "labelling": Labelling(labels, ("zpl",)) if labels else None,
     }
-    return Station(record=record, seats=Seats(wanted), **(settings | changes))
+    return Station(record=record, **({"seats": Seats(wanted)} | settings | changes))

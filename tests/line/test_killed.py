@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import product
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from firstlight.virtual import VirtualBoard, make
 from tests.line import stations
 
 ROOT = Path(__file__).parents[2]
-TWICE = ("flash", "inject", "prove", "boot")
+ONCE = ("claim", "unit", "label")
+STAGES = ("flash", "claim", "inject", "prove", "boot", "unit", "label")
 BOUNDARIES = [
-    *(
-        f"{when} {stage} {how}"
-        for stage, how, when in product(TWICE, ("begun", "done"), ("before", "after"))
-    ),
-    *(f"{when} {stage} done" for stage, when in product(("unit", "label"), ("before", "after"))),
+    f"{when} {stage} {outcome}"
+    for stage in STAGES
+    for outcome in (("done",) if stage in ONCE else ("begun", "done"))
+    for when in ("before", "after")
 ]
 NAME = "virtual-0a0b0c0d"
 
@@ -68,26 +68,36 @@ def test_a_unit_that_is_cut_off_at_every_boundary_is_done_once(
             ntp=f"{local.host}:{local.sntp_port}",
         ),
     }
-    for at in BOUNDARIES:
-        done = _run(asked | {"at": at})
-        assert done.returncode == -signal.SIGKILL, (at, done.stdout, done.stderr)
-        _check_cut(tmp_path, at)
-    done = _run(asked | {"at": None})
-    assert json.loads(done.stdout) == [NAME, "skipped", ""]
+    with _line() as line:
+        for at in BOUNDARIES:
+            ended, said = _run(line, asked | {"at": at})
+            assert ended == -signal.SIGKILL, (at, said)
+            _check_cut(tmp_path, at)
+        assert _run(line, asked | {"at": None}) == [0, [NAME, "skipped", ""]]
     _check_end(tmp_path, unit, keys.derive(group.keys.primary_b64, NAME))
     assert local.telemetry(NAME)
 
 
-def _run(asked: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.line.killed"],
-        input=json.dumps(asked) + "\n",
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+@contextmanager
+def _line() -> Iterator["subprocess.Popen[str]"]:
+    """A process that starts a line for each that is asked of it."""
+    words = [sys.executable, "-m", "tests.line.killed"]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as line:
+        try:
+            yield line
+        finally:
+            line.kill()
+
+
+def _run(line: "subprocess.Popen[str]", asked: dict[str, Any]) -> Any:
+    """How the process ended, and what it said of the unit."""
+    assert line.stdin
+    assert line.stdout
+    line.stdin.write(json.dumps(asked) + "\n")
+    line.stdin.flush()
+    return json.loads(line.stdout.readline())
 
 
 def _check_cut(folder: Path, at: str) -> None:

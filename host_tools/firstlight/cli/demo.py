@@ -47,6 +47,11 @@ def demo(as_line: bool) -> None:
 
     With --line, eight mixed boards go through a factory line side by side: the flash of one is
     worn out, and one is pulled out at work and plugged in again; the record must be right.
+
+    \b
+    Examples:
+      firstlight demo
+      firstlight demo --line
     """
     _end_cleanly_on_signals()
     if as_line:

@@ -140,4 +140,5 @@ def _network(text: str) -> dict[str, str]:
     ssid, equals, source = text.rpartition("=") if "=" in text else (text, "", "")
     if not equals:
         return {"ssid": ssid}
-    return {"ssid": ssid, "password": secret(source, f"the password of {ssid}")}
+    named = text.partition("=")[0]  # what follows may be of a password, by mistake
+    return {"ssid": ssid, "password": secret(source, f"the password of {named}")}

@@ -6,6 +6,8 @@ Puts the station together from options or a file of them, and ends it; the work 
 import signal
 import socket
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _FORMS = ("qr.png", "datamatrix.png", "pdf", "zpl")
 _CONFIG_BYTES = 65536
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _defaults(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -35,16 +38,30 @@ def _defaults(context: click.Context, _: click.Parameter, path: Path | None) -> 
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     known = {
-        option.lstrip("-"): parameter.name or ""
+        option.lstrip("-"): parameter
         for parameter in context.command.params
         for option in parameter.opts
     }
-    for name in given:
-        if name not in known:
+    found = {}
+    for name, value in given.items():
+        if name not in known or name == "config":
             raise UsageError(f"{path}: there is no option {name!r}; see firstlight line --help")
-    found = {known[name]: value for name, value in given.items()}
+        found[known[name].name or ""] = _taken(f"{path}: {name}", known[name], value)
     context.default_map = {**(context.default_map or {}), **found}
     return path
+
+
+def _taken(what: str, option: click.Parameter, value: Any) -> Any:
+    """An option's value in a file, of the kind that the option has."""
+    is_flag = isinstance(option, click.Option) and option.is_flag
+    if option.multiple or option.nargs == -1:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+            raise UsageError(f"{what} must be a list of texts")
+        return values
+    if isinstance(value, bool) != is_flag or not isinstance(value, str | int):
+        raise UsageError(f"{what} must be {'true or false' if is_flag else 'text or a number'}")
+    return value
 
 
 @click.command()
@@ -61,15 +78,23 @@ def _defaults(context: click.Context, _: click.Parameter, path: Path | None) -> 
 @group_key_option("--secondary-group-key", "its secondary key, for devices to fall back on")
 @identity_options
 @record_option
-@click.option("--station", default=socket.gethostname, help="This station's name; the host's.")
+@click.option(
+    "--station", default=socket.gethostname, help="This station's name; by default the PC's."
+)
 @click.option(
     "--image", "images", multiple=True, metavar="[BOARD=]FILE", help="MicroPython, for a kind."
 )
-@click.option("--sha256", help="What the one --image must have.")
+@click.option("--sha256", help="What the SHA-256 of the one --image must be.")
 @click.option("--no-flash", is_flag=True, help="The boards have MicroPython already.")
 @click.option("--erase", is_flag=True, help="Erase the whole flash before it is written.")
 @click.option("--no-verify", is_flag=True, help="Do not read back what was flashed.")
-@click.option("--baud", type=click.IntRange(9600, 4_000_000), default=460800, show_default=True)
+@click.option(
+    "--baud",
+    type=click.IntRange(9600, 4_000_000),
+    default=460800,
+    show_default=True,
+    help="How fast to talk to an ESP32.",
+)
 @click.option(
     "--app",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -90,7 +115,15 @@ def _defaults(context: click.Context, _: click.Parameter, path: Path | None) -> 
     type=click.Path(file_okay=False, path_type=Path),
     help="Put a label for each unit into this folder.",
 )
-@click.option("--label-form", "forms", multiple=True, type=click.Choice(_FORMS), default=["pdf"])
+@click.option(
+    "--label-form",
+    "forms",
+    multiple=True,
+    type=click.Choice(_FORMS),
+    default=["pdf"],
+    show_default=True,
+    help="What kind of label; may be repeated.",
+)
 @click.option(
     "--label-template",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -126,9 +159,9 @@ def line(kinds: tuple[str, ...], **wishes: Any) -> None:
 
     title = f"firstlight line, station {wishes['station']}"
     with opened(kinds, wishes) as station:
-        with Screen(Console(), title, not wishes["quiet"]) as screen:
-            work = Line(station, screen, wishes["jobs"])
-            _end_on_signals(work)
+        screen = Screen(Console(), title, not wishes["quiet"])
+        work = Line(station, screen, wishes["jobs"])
+        with _ended_on_signals(work), screen:
             work.run(wishes["count"])
         screen.summary(work.results, work.seconds)
         number, digest = station.record.head()
@@ -136,7 +169,8 @@ def line(kinds: tuple[str, ...], **wishes: Any) -> None:
     _end(work)
 
 
-def _end_on_signals(work: "Line") -> None:
+@contextmanager
+def _ended_on_signals(work: "Line") -> Iterator[None]:
     """The first Ctrl-C: no new unit; the second: units stop where they can; the third: at once."""
 
     def told(number: int, _frame: Any) -> None:
@@ -150,9 +184,15 @@ def _end_on_signals(work: "Line") -> None:
             work.screen.say("no new units; Ctrl-C again stops those at work")
         work.draining.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as under nohup
             signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(work: "Line") -> None:

@@ -17,6 +17,7 @@ from ..errors import UsageError
 from ..flash.flashing import Options
 from ..flash.pieces import Piece
 from ..flash.whole import pieces
+from ..groupkey import GroupKey
 from ..inject import checked
 from ..labels import check
 from ..labels import template as templates
@@ -40,13 +41,10 @@ def opened(kinds: tuple[str, ...], wishes: Mapping[str, Any]) -> Iterator[Statio
     wanted = _wanted(kinds)
     document = document_from(wishes)
     checked(document | {"registration_id": "unit", "symmetric_key": _NO_KEY})
-    files = _files(wishes)
-    made = {
+    made: dict[str, Any] = {
         "document": document,
-        "group_key": group_key(wishes["group_key"], "the group key"),
-        "secondary": wishes["secondary_group_key"]
-        and group_key(wishes["secondary_group_key"], "the secondary group key"),
-        "files": files,
+        **_keys(wishes),  # before a child process is started, which gets the environment
+        "files": _files(wishes),
         "seats": Seats(wanted),
         "wanted": _stages(wishes),
         "flashing": None if wishes["no_flash"] else _flashing(wanted, wishes),
@@ -58,6 +56,14 @@ def opened(kinds: tuple[str, ...], wishes: Mapping[str, Any]) -> Iterator[Statio
     }
     with Record.open(record_url(wishes["record_source"]), wishes["station"]) as record:
         yield Station(record=record, **made)
+
+
+def _keys(wishes: Mapping[str, Any]) -> dict[str, GroupKey | None]:
+    second = wishes["secondary_group_key"]
+    return {
+        "group_key": group_key(wishes["group_key"], "the group key"),
+        "secondary": None if second is None else group_key(second, "the secondary group key"),
+    }
 
 
 def _wanted(kinds: tuple[str, ...]) -> list[Wanted]:

@@ -41,7 +41,13 @@ def virtual() -> None:
     help="How it is flashed: not at all, by esptool, or by a .uf2.",
 )
 def make(folder: Path, unique_id: str | None, wifi: tuple[str, ...], kind: str) -> None:
-    """Make a board in FOLDER, its flash erased."""
+    """Make a board in FOLDER, its flash erased.
+
+    \b
+    Examples:
+      firstlight virtual make bench-1 --wifi bench=file:wifi.txt
+      firstlight virtual make bench-2 --kind VIRTUAL_PICO_W --unique-id e6614104f1000001
+    """
     from ..virtual import make as make_board  # noqa: PLC0415
 
     try:
@@ -60,6 +66,10 @@ def on(folder: Path) -> None:
 
     While it is on, FOLDER/port is its serial port, or FOLDER/RPI-RP2 the volume of its boot
     loader.
+
+    \b
+    Example:
+      firstlight virtual on bench-1
     """
     from ..virtual import VirtualBoard  # noqa: PLC0415
 
@@ -85,7 +95,14 @@ def air(
     quirk: tuple[str, ...],
     cable: bool | None,
 ) -> None:
-    """Change what is around the board in FOLDER, on or off. Without options: as it was made."""
+    """Change what is around the board in FOLDER, on or off. Without options: as it was made.
+
+    \b
+    Examples:
+      firstlight virtual air bench-1 --without bench
+      firstlight virtual air bench-1 --rssi bench=-88
+      firstlight virtual air bench-1
+    """
     from ..virtual import VirtualBoard  # noqa: PLC0415
 
     board = VirtualBoard(folder)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .messages import GONE
+from .messages import CALL, GONE
 from .rows import Row, State
 from .seats import Sighting, short
 from .station import Station
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _LOOK_S = 0.25
 _AWAY_S = 2.0  # a unit that was reset is off the USB for a moment; it was not taken off
 _END_S = 20.0  # for the units to stop where they can
-_MOST_UNITS = 64
+_MOST_UNITS = 256  # plugged in; at work are jobs at most
+_LEFT = "it did not stop in time: plug it in again later, it goes on"
 _STATES: dict[str, State] = {
     "passed": "passed",
     "re-proved": "passed",
@@ -30,6 +31,21 @@ _STATES: dict[str, State] = {
     "failed": "failed",
     "stopped": "waiting",
 }
+
+
+class Flag:
+    """Is set once, also by a signal's handler: whom that interrupts may hold an Event's lock."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Set it, for good."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._is_set
 
 
 @dataclass
@@ -42,6 +58,11 @@ class _Seat:
     seen_s: float
     results: list[Result] = field(default_factory=list)  # written once, by the thread
     ended_s: float = 0.0
+    result: Result | None = None
+
+    @property
+    def place(self) -> str:
+        return self.unit.sighting.seat
 
     @property
     def at_work(self) -> bool:
@@ -58,9 +79,10 @@ class Line:
     clock: Callable[[], float] = time.monotonic
     results: list[Result] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    draining: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    draining: Flag = field(default_factory=Flag)
+    stopped: Flag = field(default_factory=Flag)
     _seats: dict[str, _Seat] = field(default_factory=dict)
+    _stopped_s: float = 0.0
 
     def run(self, count: int | None = None) -> None:
         """Work until count units are through; None: until draining is set, and all are.
@@ -71,21 +93,27 @@ class Line:
             self._look(count)
             self._collect()
             self.screen.show(self._rows())
-            self.stopped.wait(_LOOK_S)
+            time.sleep(_LOOK_S)
         self._collect()
+        self._give_up()
         self.screen.show(self._rows())
 
     def _is_over(self, count: int | None) -> bool:
         if any(seat.at_work for seat in self._seats.values()):
             return self.stopped.is_set() and self._waited_enough()
-        return self.draining.is_set() or (count is not None and len(self.results) >= count)
+        over = self.draining.is_set() or self.stopped.is_set()
+        return over or (count is not None and len(self.results) >= count)
 
     def _waited_enough(self) -> bool:
-        """Whether the units had their time to stop; their threads end with the process."""
-        until_s = self.clock() + _END_S
+        """Whether the units had their time to stop."""
+        self._stopped_s = self._stopped_s or self.clock()
+        return self.clock() - self._stopped_s > _END_S
+
+    def _give_up(self) -> None:
+        """Count the units that did not stop; their threads end with the process."""
         for seat in self._seats.values():
-            seat.thread.join(max(0.0, until_s - self.clock()))
-        return True
+            if not seat.ended_s:
+                self._end(seat, Result(seat.place, seat.unit.progress.name, "stopped", _LEFT))
 
     def _look(self, count: int | None) -> None:
         now_s = self.clock()
@@ -100,9 +128,10 @@ class Line:
                 self._start(sighting, now_s)
 
     def _takes(self, count: int | None) -> bool:
-        if self.draining.is_set() or len(self._seats) >= _MOST_UNITS:
+        is_ending = self.draining.is_set() or self.stopped.is_set()
+        if is_ending or len(self._seats) >= _MOST_UNITS:
             return False
-        working = [seat for seat in self._seats.values() if not seat.results]
+        working = [seat for seat in self._seats.values() if not seat.ended_s]
         return len(working) < self.jobs and (
             count is None or len(self.results) + len(working) < count
         )
@@ -116,10 +145,14 @@ class Line:
 
     def _collect(self) -> None:
         for seat in self._seats.values():
-            if seat.results and not seat.ended_s:
-                seat.ended_s = self.clock()
-                self.results.append(seat.results[0])
-                self.seconds.append(seat.ended_s - seat.started_s)
+            if not seat.ended_s and not seat.at_work:
+                bug = Result(seat.place, "", "failed", CALL, "this is a bug: its thread ended")
+                self._end(seat, seat.results[0] if seat.results else bug)
+
+    def _end(self, seat: _Seat, result: Result) -> None:
+        seat.ended_s, seat.result = self.clock(), result
+        self.results.append(result)
+        self.seconds.append(seat.ended_s - seat.started_s)
 
     def _rows(self) -> list[Row]:
         return [_row(name, seat) for name, seat in sorted(self._seats.items())]
@@ -128,10 +161,10 @@ class Line:
 def _row(name: str, seat: _Seat) -> Row:
     board, progress = seat.unit.sighting.board.id, seat.unit.progress
     name = short(name)
-    if not seat.results:
+    result = seat.result
+    if result is None:
         return Row(
             name, board, progress.name, progress.stage, progress.part, "working", progress.text
         )
-    result = seat.results[0]
     state: State = "gone" if result.advice == GONE else _STATES[result.state]
     return Row(name, board, result.name, progress.stage, None, state, result.advice)

@@ -6,18 +6,24 @@ Never opens a port.
 """
 
 import glob
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
 
 from ..boards import Board
 from ..errors import UsageError
+from ..flash.bootroms import loaders
+from ..flash.choice import Target
 from ..flash.ports import seat_of
-from ..flash.volumes import Volume, volumes
+from ..flash.volumes import volumes
 
 _MOST = 256  # seats at a time
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One unit: where it is, of which kind, and how it is to be spoken to now."""
+    """One unit: where it is, of which kind, and how it is to be spoken to now.
+
+    volume: its boot loader's drive, or the boot loader itself while nobody mounted that.
+    """
 
     seat: str
     board: Board
     port: str | None
-    volume: Volume | None
+    volume: Target | None
 
 
 class Seats:
@@ -47,9 +56,17 @@ class Seats:
 
     def look(self) -> list[Sighting]:
         """Return what is plugged in now, at most one unit a seat, in the order of seats."""
+        for _ in range(_TRIES):
+            # A port that goes while pyserial looks at it ends the look (int() of nothing).
+            with suppress(OSError, TypeError, ValueError):
+                return self._seen()
+        return []
+
+    def _seen(self) -> list[Sighting]:
         found: dict[str, Sighting] = {}
+        ports = list_ports.comports()
         for wanted in self._wanted:
-            for one in _sightings(wanted):
+            for one in _sightings(wanted, ports):
                 there = found.get(one.seat)
                 if there is None or (there.port is None and one.port is not None):
                     found[one.seat] = one
@@ -75,20 +92,27 @@ def parse(text: str, board: Board) -> Wanted:
     return Wanted(board, (place,) if place else ())
 
 
-def _sightings(wanted: Wanted) -> list[Sighting]:
+def _sightings(wanted: Wanted, ports: Sequence[ListPortInfo]) -> list[Sighting]:
     if wanted.places:
+        seats = {os.path.realpath(port.device): _seat(port) for port in ports}
         paths = [Path(path) for place in wanted.places for path in glob.glob(place)]
-        return [one for path in sorted(paths) for one in _at_path(wanted.board, path)]
-    return _by_usb(wanted.board)
+        return [one for path in sorted(paths) for one in _at_path(wanted.board, path, seats)]
+    return _by_usb(wanted.board, ports)
 
 
-def _at_path(board: Board, path: Path) -> list[Sighting]:
-    """What a path is: a virtual unit's folder, a volume, or a port."""
+def _at_path(board: Board, path: Path, seats: Mapping[str, str]) -> list[Sighting]:
+    """What a path is: a virtual unit's folder, a volume, or a port. seats: of USB ports."""
     if (path / "virtual.json").is_file():
         return _virtual(board, path, str(path.resolve()))
     if path.is_dir():
         return _volumes(board, [path], "")
-    return [Sighting(seat_of(str(path)) or str(path), board, str(path), None)]
+    seat = seats.get(os.path.realpath(path)) or seat_of(str(path)) or str(path)
+    return [Sighting(seat, board, str(path), None)]
+
+
+def _seat(port: ListPortInfo) -> str:
+    """A port's USB path without the interface, which another mode of the board may not have."""
+    return (port.location or "").partition(":")[0]
 
 
 def _virtual(board: Board, folder: Path, seat: str) -> list[Sighting]:
@@ -98,17 +122,20 @@ def _virtual(board: Board, folder: Path, seat: str) -> list[Sighting]:
     return _volumes(board, [folder], seat) if board.uf2 else []
 
 
-def _by_usb(board: Board) -> list[Sighting]:
-    ports = [
-        Sighting(seat_of(port.device) or port.device, board, port.device, None)
-        for port in list_ports.comports()
+def _by_usb(board: Board, ports: Sequence[ListPortInfo]) -> list[Sighting]:
+    found = [
+        Sighting(_seat(port) or port.device, board, port.device, None)
+        for port in ports
         if port.vid is not None and f"{port.vid:04x}:{port.pid:04x}" in board.usb
     ]
-    return ports + (_volumes(board, None, "") if board.uf2 else [])
+    return found + (_volumes(board, None, "") if board.uf2 else [])
 
 
 def _volumes(board: Board, places: Iterable[Path] | None, seat: str) -> list[Sighting]:
-    found = volumes(None if places is None else list(places))
+    found: list[Target] = [*volumes(None if places is None else list(places))]
+    if places is None:
+        mounted = {one.seat for one in found}
+        found += [one for one in loaders() if one.seat not in mounted]
     wanted = board.uf2.board_id if board.uf2 else None
     return [
         Sighting(seat or one.seat, board, None, one)

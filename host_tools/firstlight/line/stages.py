@@ -7,7 +7,7 @@ leaves nothing behind, so it is no stage of the record: it is done each time.
 
 What was begun and not done counts as not done, and so does what it may have undone: a unit that
 is flashed anew has lost its identity. A unit that was finished once is only mended, whatever
-image the line flashes today.
+image the line flashes today, and whatever its group key is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,27 +28,41 @@ class Noted(Protocol):
     def facts(self) -> dict[str, str]: ...
 
 
-def remaining(history: Iterable[Noted], wanted: Sequence[str], image: str) -> list[str]:
+def remaining(
+    history: Iterable[Noted], wanted: Sequence[str], image: str, key: str = ""
+) -> list[str]:
     """Return the stages among wanted that are still to do, in order.
 
-    history: the unit's entries, oldest first. image: the hash of what the line flashes.
+    history: the unit's entries, oldest first. image: the hash of what the line flashes. key: the
+    fingerprint of the group key that the line injects with; "": any.
     """
-    done: dict[str, str] = {}  # stage to the image it was done with
+    done: dict[str, dict[str, str]] = {}  # stage to what was noted of it
     torn: set[str] = set()
     for entry in history:
         if entry.stage not in STAGES:
             continue
         if entry.outcome == "done":
-            done[entry.stage] = entry.facts.get("image", "")
+            done[entry.stage] = entry.facts
             torn.discard(entry.stage)
         elif entry.outcome in ("begun", "failed"):
             torn |= _undone_by(entry.stage, done)
-            done = {stage: at for stage, at in done.items() if stage not in torn}
+            done = {stage: facts for stage, facts in done.items() if stage not in torn}
     if "unit" in done:
         return [s for s in wanted if s in torn or (s == "label" and s not in done)]
-    if "flash" in wanted and done.get("flash") != image:
+    if "flash" in wanted and done.get("flash", {}).get("image", "") != image:
         done = {}
-    return [stage for stage in wanted if stage not in done]
+    other = done.get("inject", {}).get("group_key", key) not in ("", key)
+    stale = _undone_by("inject", done) if key and other else set()
+    return [stage for stage in wanted if stage not in done or stage in stale]
+
+
+def injected_with(history: Iterable[Noted]) -> str:
+    """The fingerprint of the group key that the unit's identity was made with; "": not known."""
+    found = ""
+    for entry in history:
+        if (entry.stage, entry.outcome) == ("inject", "done"):
+            found = entry.facts.get("group_key", "")
+    return found
 
 
 def finished(history: Iterable[Noted]) -> bool:
