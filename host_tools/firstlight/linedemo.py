@@ -81,8 +81,11 @@ def _is_busy(row: Row) -> bool:
     return is_flashed or (row.stage == "flash" and (row.progress or 0) > 0.2)
 
 
-def play(folder: Path, screen: Screen, tell: Callable[[str], None]) -> Story:
-    """Play it in folder, which must be empty; raise ToolError if anything is not as it must be."""
+def play(folder: Path, screen: Screen, tell: Callable[[str], None], jobs: int = 8) -> Story:
+    """Play it in folder, which must be empty, with so many jobs, units at a time.
+
+    Raise ToolError if anything is not as it must be.
+    """
     settings = Settings(mqtt_port=0, https_port=0, retry_after_s=1, folder=folder / "azure")
     with ExitStack() as stack:
         local = stack.enter_context(running_azure(settings, lambda _: None))
@@ -95,7 +98,7 @@ def play(folder: Path, screen: Screen, tell: Callable[[str], None]) -> Story:
         )
         station = _station(folder, local, tray, record)
         hand: Any = _Hand(tray, screen, tell)
-        line = Line(station, hand, jobs=8)
+        line = Line(station, hand, jobs)
         guard = threading.Timer(_LIMIT_S, line.draining.set)
         guard.start()
         line.run(count=len(tray.units) + 1)  # the one that is pulled out comes twice

@@ -13,7 +13,7 @@ from firstlight.record.reader import Reader
 def test_a_tray_with_a_worn_unit_and_a_pulled_one_is_recorded_right(tmp_path: Path) -> None:
     shown = io.StringIO()
     with Screen(Console(file=shown, width=120), "demo", bell=False) as screen:
-        story = play(tmp_path, screen, screen.say)
+        story = play(tmp_path, screen, screen.say, jobs=4)  # other tests run beside
         screen.summary(story.results, story.seconds)
     states = {Path(result.seat).name: result.state for result in story.results}
     assert states.pop(WORN) == "failed"
