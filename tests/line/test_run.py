@@ -39,12 +39,13 @@ class Unit:
     """A unit that does what its hub's test wants."""
 
     def __init__(self, station: Any, sighting: Sighting, stopped: Callable[[], bool]) -> None:
-        self.sighting, self.stopped, self.progress = sighting, stopped, Progress()
+        self.seat, self.board = sighting.seat, sighting.board
+        self.stopped, self.progress = stopped, Progress()
         self._hub: Hub = station.seats
 
     def run(self) -> Result:
-        self._hub.begun.append(self.sighting.seat)
-        return Result(self.sighting.seat, "", self._hub.take(self))
+        self._hub.begun.append(self.seat)
+        return Result(self.seat, "", self._hub.take(self))
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,7 @@ def test_a_unit_that_comes_again_is_taken_again(line: Callable[..., Line]) -> No
     def take(unit: Unit) -> str:
         if len(hub.begun) == 1:
             hub.names = []
-            threading.Timer(0.5, lambda: hub.names.append(unit.sighting.seat)).start()
+            threading.Timer(0.5, lambda: hub.names.append(unit.seat)).start()
         return "passed"
 
     hub = Hub(["1-1"], take)

@@ -12,7 +12,7 @@ from firstlight import boards
 from firstlight.errors import BoardError, ToolError, UsageError
 from firstlight.groupkey import MemoryKey
 from firstlight.inject import IDENTITY_PATH, checked
-from firstlight.line import messages, unit
+from firstlight.line import messages, reach, unit
 from firstlight.line.seats import Sighting
 from firstlight.line.stages import STAGES, remaining
 from firstlight.line.station import Labelling, Station
@@ -56,7 +56,7 @@ def tray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[VirtualBoard
 @pytest.fixture
 def hub(tray: list[VirtualBoard], monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A hub with the first board at seat 1-1; a board that is away is soon given up."""
-    monkeypatch.setattr(unit, "BACK_S", 0.5)
+    monkeypatch.setattr(reach, "BACK_S", 0.5)
     found = Hub()
     found.ports["1-1"] = tray[0].port or ""
     return found

@@ -62,7 +62,7 @@ class _Seat:
 
     @property
     def place(self) -> str:
-        return self.unit.sighting.seat
+        return self.unit.seat
 
     @property
     def at_work(self) -> bool:
@@ -159,7 +159,7 @@ class Line:
 
 
 def _row(name: str, seat: _Seat) -> Row:
-    board, progress = seat.unit.sighting.board.id, seat.unit.progress
+    board, progress = seat.unit.board.id, seat.unit.progress
     name = short(name)
     result = seat.result
     if result is None:
