@@ -248,6 +248,7 @@ HOST = {
     "record.places": 1,
     "record.tables": 1,
     "unitfolder": 1,
+    "wholefile": 1,
     "unitpower": 1,
     "access": 2,
     "azurecalls": 2,

@@ -6,7 +6,6 @@ Never returns bytes that are not the pinned ones, and holds no index's address: 
 
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from .errors import ToolError
+from .wholefile import write_whole
 
 RELEASE = "micropython-umqtt.simple==1.3.4"
 _SDIST_SHA256 = "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"
@@ -87,8 +87,6 @@ def _keep(path: Path, data: bytes) -> None:
     """Cache it in one step; a cache that cannot be written is no reason to fail."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)
+        write_whole(path, data)
     except OSError:
         return

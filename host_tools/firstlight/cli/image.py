@@ -5,8 +5,6 @@ for many boards.
 """
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from ..errors import UsageError
 from ..flash.pieces import Image
 from ..flash.whole import merged
 from ..stage import StagedFile
+from ..wholefile import write_whole
 from .contents import content_options, files_from, image_from, kind_from
 from .identity import root_option
 
@@ -69,17 +68,6 @@ def _write(out: Path, data: bytes, mode: int) -> None:
     if out.exists() and not out.is_file():
         raise UsageError(f"cannot write {out}: it is not a file")  # as root: never /dev/null
     try:
-        handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        write_whole(out, data, mode)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(beside, mode)
-        os.replace(beside, out)
-    except OSError as error:
-        Path(beside).unlink(missing_ok=True)
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise

@@ -7,10 +7,8 @@ compared ever after. Never leaves half a file under an image's name.
 
 import asyncio
 import hashlib
-import os
 import re
 import ssl
-import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -22,6 +20,7 @@ from platformdirs import user_cache_path
 from ..boards import Board
 from ..errors import ToolError, UsageError
 from ..roots import content
+from ..wholefile import write_whole
 from . import partitions, uf2
 from .pieces import Image
 
@@ -167,24 +166,11 @@ def _keep(kept: Path, data: bytes, sha256: str) -> None:
     """The hash first: an image without one would be taken for a first fetch."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _write(kept.with_name(kept.name + ".sha256"), f"{sha256}  {kept.name}\n".encode())
-        _write(kept, data)
+        note = f"{sha256}  {kept.name}\n"  # an empty one after a power cut: a first fetch
+        write_whole(kept.with_name(kept.name + ".sha256"), note.encode())
+        write_whole(kept, data)
     except OSError as error:
         raise ToolError(f"cannot keep the image in {kept.parent}: {error.strerror}") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, whatever ends this process."""
-    handle, beside = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # an empty hash after a power cut would be a first fetch
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def _fetch(url: str) -> bytes:

@@ -4,7 +4,6 @@ The board is named by the link FOLDER/port, since its folder is where its flash 
 to the flash of a board that runs.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from ..errors import BoardError, UsageError
 from ..repl import Repl
 from ..unitfolder import FLASH_FILE, NEXT_FLASH_FILE, PORT_LINK, VIRTUAL, Settings, is_locked
+from ..wholefile import write_whole
 
 _START_S = 15.0
 _LOOK_S = 0.02
@@ -68,26 +68,11 @@ def flash_bytes(folder: Path) -> int:
 
 
 def _put(path: Path, data: bytes) -> None:
-    """Write a file in one step, so that a board that starts now takes all of it, or none."""
-    beside = path.with_name(path.name + ".new")
+    """Write in one step, so that a board that starts now takes all of it, or none."""
     try:
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        _sync_folder(path.parent)
+        write_whole(path, data)
     except OSError as error:
         raise BoardError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reset(port: str, folder: Path) -> None:

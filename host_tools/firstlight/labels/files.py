@@ -1,11 +1,9 @@
 """A label's file: written beside and renamed, for anybody to read, and left if it is right."""
 
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ToolError
+from ..wholefile import write_whole
 
 
 def put(folder: Path, name: str, data: bytes) -> Path:
@@ -17,7 +15,7 @@ def put(folder: Path, name: str, data: bytes) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not _holds(path, data):
-            _replace(path, data)
+            write_whole(path, data, 0o644)
     except OSError as error:
         raise ToolError(f"the label {path} cannot be written: {error.strerror}") from None
     return path
@@ -27,17 +25,3 @@ def _holds(path: Path, data: bytes) -> bool:
     if not path.is_file() or path.stat().st_size != len(data):
         return False
     return path.read_bytes() == data
-
-
-def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise

@@ -5,9 +5,6 @@ so that it is whole after a power cut. Holds numbers and digests, no secret.
 """
 
 import json
-import os
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from ..errors import ToolError
+from ..wholefile import write_whole
 from .chain import Head
 from .places import Place
 
@@ -57,17 +55,10 @@ class Heads:
         text = json.dumps(
             {"record": record_id, "number": head[0], "digest": head[1], "of": self._place}
         )
-        beside = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
         try:
             self._where.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(beside, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            write_whole(path, text.encode())
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
             raise ToolError(
                 f"the note of the record's head cannot be written to {path}: {error.strerror}"
             ) from None
