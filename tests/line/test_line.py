@@ -164,6 +164,7 @@ def test_an_idle_line_ends_when_it_is_told(bench: Bench, number: int, code: int)
         (f"group-key = '{GROUP}'", "group key"),
         ("kinds = 'NO_BOARD'", "unknown board 'NO_BOARD'"),
         ("a = [", "cannot be read as TOML"),
+        ("# wifi", "name a network"),
     ],
 )
 def test_a_wrong_file_of_options_is_told_in_one_line(bench: Bench, text: str, told: str) -> None:

@@ -41,6 +41,8 @@ def opened(kinds: tuple[str, ...], wishes: Mapping[str, Any]) -> Iterator[Statio
     wanted = _wanted(kinds)
     document = document_from(wishes)
     checked(document | {"registration_id": "unit", "symmetric_key": _NO_KEY})
+    if not document.keys() & {"wifi", "ethernet"}:
+        raise UsageError("no unit could reach its hub: name a network, --wifi or --ethernet")
     made: dict[str, Any] = {
         "document": document,
         **_keys(wishes),  # before a child process is started, which gets the environment

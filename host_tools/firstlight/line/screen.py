@@ -110,7 +110,8 @@ class Screen:
         else:
             for result, took_s in listed:
                 self._line(_result_line(result, took_s))
-        self._line(f"{len(results)} units: {totals}")
+        units = "unit" if len(results) == 1 else "units"
+        self._line(f"{len(results)} {units}: {totals}")
         if seconds:
             middle, most = median(seconds), max(seconds)
             self._line(f"seconds per unit: {middle:.1f} in the middle, {most:.1f} at most")
