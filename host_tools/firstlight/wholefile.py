@@ -3,10 +3,13 @@
 Knows nothing of what is in it. What it raises is the system's: who calls says what it means.
 """
 
+import errno
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # as folders of some network drives
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -32,9 +35,14 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def _sync(folder: Path) -> None:
     """Have the new name on the disk, too, where folders can be synced."""
-    if os.name == "posix":
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except PermissionError:  # one that may be written into, and not listed
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)

@@ -63,6 +63,11 @@ def test_a_finished_unit_that_is_flashed_again_needs_its_identity_again() -> Non
     assert remaining(again + story("flash done"), ALL, IMAGE) == ["inject", "prove", "boot"]
 
 
+def test_a_flash_that_was_cut_off_before_the_unit_was_proven_a_device_is_settled() -> None:
+    history = story("flash begun") + whole(("inject", "prove", "unit", "label"))
+    assert remaining(history, ALL[:3], IMAGE) == []
+
+
 def test_a_unit_that_is_recorded_and_has_no_label_gets_one() -> None:
     assert remaining(whole(ALL[:5]), ALL, IMAGE) == ["label"]
     assert remaining(whole(ALL[:5]), ALL[:5], IMAGE) == []

@@ -26,6 +26,12 @@ class Stopped(ToolError):
     """The line was told to end; the unit goes on at the next one."""
 
 
+def look(repl: Repl) -> tuple[str, bool]:
+    """The chip's id, and whether the board has no identity."""
+    is_empty = not repl.hashes([IDENTITY_PATH])[IDENTITY_PATH]
+    return repl.unique_id().hex(), is_empty
+
+
 class Reach:
     """The way to a unit. chip: its id, once it is known. stopped: true when the line is to end.
 
@@ -46,13 +52,12 @@ class Reach:
 
     def glance(self, port: str) -> tuple[str, bool]:
         """The chip's id, and whether the board has no identity; "" if no MicroPython answers."""
-        try:
-            with Repl(port, patience_s=_PATIENCE_S) as repl:
+        for _ in range(_TRIES):  # a port that just came may not be ours to open yet
+            with suppress(BoardError), Repl(port, patience_s=_PATIENCE_S) as repl:
                 self.at_repl = True
-                is_empty = not repl.hashes([IDENTITY_PATH])[IDENTITY_PATH]
-                return repl.unique_id().hex(), is_empty
-        except BoardError:
-            return "", False
+                return look(repl)
+            self._pause()
+        return "", False
 
     @contextmanager
     def repl(self) -> Iterator[Repl]:

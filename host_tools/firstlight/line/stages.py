@@ -43,7 +43,8 @@ def remaining(
             continue
         if entry.outcome == "done":
             done[entry.stage] = entry.facts
-            torn.discard(entry.stage)
+            # What was begun before the unit was proven a device is settled by that.
+            torn = set() if entry.stage == "unit" else torn - {entry.stage}
         elif entry.outcome in ("begun", "failed"):
             torn |= _undone_by(entry.stage, done)
             done = {stage: facts for stage, facts in done.items() if stage not in torn}

@@ -21,7 +21,7 @@ from ..record.rules import fitting
 from ..repl import Repl
 from ..stage import loads_mpy
 from .messages import advice
-from .reach import Reach, Stopped
+from .reach import Reach, Stopped, look
 from .seats import Sighting
 from .stages import STAGES, finished, injected_with, remaining
 from .station import Flashing, Station
@@ -65,6 +65,7 @@ class Unit:
         self._story = Story(station.record, sighting.seat)
         self._now = "look"  # the stage that a failure is told of
         self._is_empty = False  # MicroPython said that there is no identity on it
+        self._was_flashed = False  # just now
         self._was_blind = False  # it was flashed before anybody knew which chip it is
 
     def run(self) -> Result:
@@ -82,10 +83,7 @@ class Unit:
     def _through(self) -> str:
         """Return how the unit ended; raise ToolError where it failed."""
         self._story.chip = self._glance()
-        todo = self._todo() if self._story.chip else [*self._station.wanted]
-        if self._is_empty and "inject" not in todo:
-            self._story.note("inject", "failed", error="the board has no identity any more")
-            todo = self._todo()
+        todo = self._first_todo()
         if not todo and not self._station.again:
             self._story.name = self._station.record.claimed(self._story.chip) or ""
             return "skipped"
@@ -105,6 +103,24 @@ class Unit:
             self._story.note("again", "done")
         return "passed"
 
+    def _first_todo(self) -> list[str]:
+        """What the unit needs, as far as its boot loader, its files and the record tell."""
+        if not self._story.chip:
+            return [*self._station.wanted]
+        todo = self._todo()
+        if not todo and not self._reach.at_repl:  # a boot loader knows nothing of files
+            self._look_inside()
+        if self._is_empty and "inject" not in todo:
+            self._story.note("inject", "failed", error="the board has no identity any more")
+            todo = self._todo()
+        return todo
+
+    def _look_inside(self) -> None:
+        chip, self._is_empty = self._reach.glance(self._reach.port())
+        if not chip:
+            self._flash_was_vain("no MicroPython answers")
+            raise BoardError(f"no MicroPython answers at {self.seat}")
+
     def _glance(self) -> str:
         """The chip's id as far as it can be had from a unit that may be bare; "" if not."""
         port = self._reach.sighting.port
@@ -123,7 +139,7 @@ class Unit:
         if made is None:
             raise UsageError("the line flashes nothing, and this unit needs it")
         place = self._reach.place()
-        self._was_blind = not self._story.chip
+        self._was_flashed, self._was_blind = True, not self._story.chip
         self._story.note("flash", "begun", image=made.image)
         flashing.flash(
             self.board, place, made.pieces, self._station.options, self._moved, self._say
@@ -136,13 +152,14 @@ class Unit:
         try:
             with self._reach.repl() as repl:
                 self._check_kind(repl)
-                chip = repl.unique_id().hex()
+                chip, is_empty = look(repl)
         except BoardError:
-            self._flash_was_vain()
+            self._flash_was_vain("no MicroPython answers")
             raise
         told = self._story.chip
         if told not in ("", chip):
-            raise BoardError(f"the loader said chip {told}, MicroPython says {chip}")
+            self._disown(chip, is_empty)
+            raise BoardError(f"it was chip {told} a moment ago, and is {chip} now")
         self._story.chip = self._reach.chip = chip
         self._claim()
 
@@ -179,19 +196,25 @@ class Unit:
                 f"{ours}: give it the right --group-key"
             )
 
-    def _flash_was_vain(self) -> None:
-        """Have the next try flash the unit, if it is there and no MicroPython answers."""
+    def _flash_was_vain(self, why: str) -> None:
+        """Have the next try flash the unit, if something is there and it is not the unit."""
         made = self._made
         if made and self._story.chip and self._reach.is_there:
-            self._story.note("flash", "failed", image=made.image, error="no MicroPython answers")
+            self._story.note("flash", "failed", image=made.image, error=why)
+
+    def _disown(self, chip: str, is_empty: bool) -> None:
+        """Another board came to the seat; it may have been flashed in the unit's place."""
+        if self._was_flashed:
+            self._flash_was_vain(f"chip {chip} is at its seat")
+        other = Story(self._station.record, self.seat)
+        other.chip = chip
+        if is_empty and other.so_far():
+            other.note("inject", "failed", error="the board has no identity any more")
 
     def _inject(self) -> None:
         self._begin("inject")
         station, pair = self._station, self._station.keys_of(self._story.name)
-        document = station.document | {
-            "registration_id": self._story.name,
-            "symmetric_key": pair,
-        }
+        document = station.document | {"registration_id": self._story.name, "symmetric_key": pair}
         facts = {
             "board": self.board.id,
             "group_key": station.group_key.fingerprint,
