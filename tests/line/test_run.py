@@ -45,13 +45,21 @@ class Unit:
 
     def run(self) -> Result:
         self._hub.begun.append(self.seat)
-        return Result(self.seat, "", self._hub.take(self))
+        state = self._hub.take(self)
+        if state == "gone":
+            return Result(self.seat, "", "failed", messages.GONE)
+        return Result(self.seat, "", state)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "Unit", Unit)
-    for name, seconds in (("_LOOK_S", 0.01), ("_AWAY_S", 0.1), ("_END_S", 0.2)):
+    for name, seconds in (
+        ("_LOOK_S", 0.01),
+        ("_AWAY_S", 0.1),
+        ("_LOOSE_S", 0.05),
+        ("_END_S", 0.2),
+    ):
         monkeypatch.setattr(run, name, seconds)
 
 
@@ -99,6 +107,13 @@ def test_a_unit_that_comes_again_is_taken_again(line: Callable[..., Line]) -> No
     work = line(hub)
     work.run(count=2)
     assert hub.begun == ["1-1", "1-1"]
+
+
+def test_a_unit_that_was_pulled_out_and_is_back_at_once_goes_on(line: Callable[..., Line]) -> None:
+    hub = Hub(["1-1"], lambda _: "gone" if len(hub.begun) == 1 else "passed")
+    work = line(hub)
+    work.run(count=2)
+    assert states(work) == ["failed", "passed"]
 
 
 def test_no_more_units_are_at_work_than_there_are_jobs(line: Callable[..., Line]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.25
 _AWAY_S = 2.0  # a unit that was reset is off the USB for a moment; it was not taken off
+_LOOSE_S = 1.0  # a loose contact is not to start its unit many times a second
 _END_S = 20.0  # for the units to stop where they can
 _MOST_UNITS = 256  # plugged in; at work are jobs at most
 _LEFT = "it did not stop in time: plug it in again later, it goes on"
@@ -67,6 +68,11 @@ class _Seat:
     @property
     def at_work(self) -> bool:
         return self.thread.is_alive()
+
+    @property
+    def was_pulled(self) -> bool:
+        """Whether the unit ended because it was not there any more."""
+        return self.result is not None and self.result.advice == GONE
 
 
 @dataclass
@@ -121,6 +127,8 @@ class Line:
         for name, seat in list(self._seats.items()):
             if name in there:
                 seat.seen_s = now_s
+                if seat.was_pulled and now_s - seat.ended_s > _LOOSE_S:
+                    del self._seats[name]  # it is back, and goes on
             elif seat.ended_s and now_s - max(seat.seen_s, seat.ended_s) > _AWAY_S:
                 del self._seats[name]
         for name, sighting in there.items():
@@ -166,5 +174,5 @@ def _row(name: str, seat: _Seat) -> Row:
         return Row(
             name, board, progress.name, progress.stage, progress.part, "working", progress.text
         )
-    state: State = "gone" if result.advice == GONE else _STATES[result.state]
+    state: State = "gone" if seat.was_pulled else _STATES[result.state]
     return Row(name, board, result.name, progress.stage, None, state, result.advice)

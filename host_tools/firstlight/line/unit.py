@@ -243,6 +243,7 @@ class Unit:
         self._story.note("again", "done")
 
     def _prove_now(self) -> None:
+        self._say("waiting for the board to be back")
         with self._reach.repl() as repl:
             try:
                 injection.prove(repl, self._station.keys_of(self._story.name)["primary"])
