@@ -119,9 +119,10 @@ def test_nothing_is_left_running_after_power_off(powered: virtual.VirtualBoard) 
 
 
 def test_the_interpreter_ends_with_a_bridge_that_is_killed(powered: virtual.VirtualBoard) -> None:
-    cpu = powered.interpreter_pid
-    os.kill(bridge_of(powered), signal.SIGKILL)
+    cpu, bridge = powered.interpreter_pid, bridge_of(powered)
+    os.kill(bridge, signal.SIGKILL)
     assert ends(cpu)
+    assert ends(bridge), "whose lock says that the board is on"
     assert powered.port is None
 
 
