@@ -86,12 +86,13 @@ class Reach:
     def port(self) -> str:
         """The unit's serial port. Raise BoardError if none came back in time."""
         until_s = time.monotonic() + BACK_S
-        while time.monotonic() < until_s:
+        while True:
             found = self._seats.at(self.sighting.seat)
             if found is not None and found.port is not None:
                 return found.port
+            if time.monotonic() >= until_s:  # after a look: a halted process gets one, too
+                raise BoardError(f"no serial port came back at {self.sighting.seat}")
             self._pause()
-        raise BoardError(f"no serial port came back at {self.sighting.seat}")
 
     def place(self) -> flashing.Place:
         """Where to flash. A drive is mounted a moment after its boot loader is there."""
