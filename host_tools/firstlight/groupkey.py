@@ -57,10 +57,10 @@ def open_group_key(source: str, what: str, custody: Custody) -> GroupKey:
     if not source.startswith(SCHEME):
         return MemoryKey(custody.read(source, what), what)
     uri = parse(source)
-    with _package():
+    with token_package():
         from .pkcs11token import open_key  # noqa: PLC0415  an extra, which few need
-    module = _module(uri, custody)
-    return open_key(uri, module, _pin(uri, custody), what)
+    module = token_module(uri, custody)
+    return open_key(uri, module, token_pin(uri, custody), what)
 
 
 def put_into_token(key_b64: str, token: str, custody: Custody) -> GroupKey:
@@ -71,14 +71,15 @@ def put_into_token(key_b64: str, token: str, custody: Custody) -> GroupKey:
     if not token.startswith(SCHEME):
         raise UsageError("the token must be named by a URI: pkcs11:token=NAME;object=KEY?...")
     uri = parse(token)
-    with _package():
+    with token_package():
         from .pkcs11token import put_key  # noqa: PLC0415  an extra, which few need
-    module = _module(uri, custody)
-    return put_key(uri, module, _pin(uri, custody), keys.checked(key_b64, "the group key"))
+    module = token_module(uri, custody)
+    return put_key(uri, module, token_pin(uri, custody), keys.checked(key_b64, "the group key"))
 
 
 @contextmanager
-def _package() -> Iterator[None]:
+def token_package() -> Iterator[None]:
+    """Raise UsageError if the package is missing that is imported in here."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -89,7 +90,8 @@ def _package() -> Iterator[None]:
         ) from None
 
 
-def _module(uri: TokenURI, custody: Custody) -> str:
+def token_module(uri: TokenURI, custody: Custody) -> str:
+    """The library that drives a token. Raises UsageError."""
     path = uri.module_path or custody.setting(MODULE_VARIABLE)
     if path is None:
         raise UsageError(
@@ -99,5 +101,6 @@ def _module(uri: TokenURI, custody: Custody) -> str:
     return path
 
 
-def _pin(uri: TokenURI, custody: Custody) -> str | None:
+def token_pin(uri: TokenURI, custody: Custody) -> str | None:
+    """A token's PIN, from where the URI says; None: it does not. Raises UsageError."""
     return None if uri.pin_source is None else custody.read(uri.pin_source, "the token's PIN")

@@ -22,8 +22,8 @@ _GONE = (
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
-    """Turn the library's errors into ours."""
+def told(name: str, task: str = "compute HMAC-SHA256 (CKM_SHA256_HMAC)") -> Iterator[None]:
+    """Turn the library's errors into ours. task: what the token is asked to do, in three words."""
     try:
         yield
     except _GONE as error:
@@ -33,7 +33,7 @@ def told(name: str) -> Iterator[None]:
     except (refusals.PKCS11Error, RuntimeError) as error:
         refused = _REFUSED.get(type(error))
         if refused:
-            raise UsageError(f"the token {name!r} {refused}") from None
+            raise UsageError(f"the token {name!r} {refused.format(task=task)}") from None
         raise ToolError(
             f"the token {name!r} fails ({type(error).__name__}); see that it is plugged in, "
             "then start again"
@@ -46,9 +46,9 @@ _REFUSED: dict[type[Exception], str] = {
     refusals.UserPinNotInitialized: "has no PIN yet; its security officer sets the first",
     refusals.TokenWriteProtected: "is write-protected",
     refusals.SessionReadOnly: "is write-protected",
-    refusals.MechanismInvalid: "does not compute HMAC-SHA256 (CKM_SHA256_HMAC)",
-    refusals.KeyTypeInconsistent: "does not compute HMAC-SHA256 with a key of this kind",
-    refusals.KeySizeRange: "does not compute HMAC-SHA256 with a key of this length",
+    refusals.MechanismInvalid: "does not {task}",
+    refusals.KeyTypeInconsistent: "does not {task} with a key of this kind",
+    refusals.KeySizeRange: "does not {task} with a key of this length",
     refusals.DeviceMemory: "is full",
 }
 

@@ -14,6 +14,10 @@ SCHEME = "pkcs11:"
 _LONGEST = 2048  # characters
 _PATH = ("token", "serial", "manufacturer", "model", "slot-id", "object", "id", "type")
 _QUERY = ("module-path", "pin-source")
+_KINDS = {
+    "secret-key": "a group key is a secret key: type=secret-key, or no type at all",
+    "private": "a CA's key is a private key: type=private, or no type at all",
+}
 _HALF_AN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -55,14 +59,14 @@ class TokenURI:
         return ", ".join(said + ([] if self.id is None else [f"id {self.id.hex()}"]))
 
 
-def parse(text: str) -> TokenURI:
-    """Take a pkcs11: URI apart. Raises UsageError."""
+def parse(text: str, kind: str = "secret-key") -> TokenURI:
+    """Take a pkcs11: URI apart. kind: what its `type` may say, if any. Raises UsageError."""
     if len(text) > _LONGEST:
         raise UsageError(f"a pkcs11: URI of more than {_LONGEST} characters is refused")
     path, _, query = text.removeprefix(SCHEME).partition("?")
     said = _attributes(path, ";", _PATH) | _attributes(query, "&", _QUERY)
-    if said.pop("type", "secret-key") != "secret-key":
-        raise UsageError("a group key is a secret key: type=secret-key, or no type at all")
+    if said.pop("type", kind) != kind:
+        raise UsageError(_KINDS[kind])
     if not {"object", "id"} & set(said):
         raise UsageError("the pkcs11: URI must name the key: object=LABEL, or id=%01")
     values = {name.replace("-", "_"): _text(name, value) for name, value in said.items()}

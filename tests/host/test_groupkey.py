@@ -202,10 +202,10 @@ def test_what_the_library_refuses_is_one_sentence() -> None:
 
 
 def test_a_library_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from firstlight import pkcs11token  # noqa: PLC0415  an extra
+    from firstlight import pkcs11session  # noqa: PLC0415  an extra
 
-    monkeypatch.setattr(pkcs11token, "_PATIENCE_S", 0.05)
-    clerk, released = pkcs11token._Clerk(), Event()
+    monkeypatch.setattr(pkcs11session, "_PATIENCE_S", 0.05)
+    clerk, released = pkcs11session._Clerk(), Event()
     try:
         with pytest.raises(ToolError, match=r"'line' has not answered for .* pull it out"):
             clerk.ask(released.wait, "line")
@@ -213,5 +213,5 @@ def test_a_library_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
             clerk.ask(lambda: pytest.fail("given up before its turn came"), "line")
     finally:
         released.set()
-    monkeypatch.setattr(pkcs11token, "_PATIENCE_S", 30.0)
+    monkeypatch.setattr(pkcs11session, "_PATIENCE_S", 30.0)
     assert clerk.ask(os.getpid, "line") == os.getpid()

@@ -15,8 +15,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey,
+    EllipticCurvePrivateNumbers,
+)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firstlight import keys, virtual
+from firstlight.ca.certificate import PrivateKey
+from firstlight.ca.seal import unsealed
 from firstlight.custody import write_private
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
@@ -128,9 +135,8 @@ class World:
         return found + [line for seen in self.seen for line in find_secrets(seen.shown(), secrets)]
 
 
-@pytest.fixture
-def world(tmp_path: Path, program: Callable[[str], str]) -> Iterator[World]:
-    keep, runs = tmp_path / "keep", tmp_path / "runs"
+def moved_into(runs: Path) -> dict[str, str]:
+    """The environment of who writes nowhere but below a folder."""
     env = dict(os.environ)
     for name, variable in (
         ("home", "HOME"), ("tmp", "TMPDIR"), ("config", "XDG_CONFIG_HOME"),
@@ -139,6 +145,13 @@ def world(tmp_path: Path, program: Callable[[str], str]) -> Iterator[World]:
     ):  # fmt: skip
         (runs / name).mkdir(parents=True)
         env[variable] = str(runs / name)
+    return env
+
+
+@pytest.fixture
+def world(tmp_path: Path, program: Callable[[str], str]) -> Iterator[World]:
+    keep, runs = tmp_path / "keep", tmp_path / "runs"
+    env = moved_into(runs)
     keep.mkdir()
     (keep / "ring.py").write_text(_RING)
     env |= {"PYTHONPATH": str(keep), "PYTHON_KEYRING_BACKEND": "ring.Ring"}
@@ -209,3 +222,38 @@ def test_enrolling_and_injecting_leave_nothing_but_the_boards_identity(world: Wo
     kept = find_secrets(world.keep / "board", {"key": keys.derive(G, "esp32-1")})
     assert kept, "the board must hold its key, and whoever looks for it must find it"
     assert find_secrets(world.keep / "board", {"key": G, "secondary": SECOND}) == []
+
+
+def scalar_of(key: PrivateKey) -> str:
+    """What of a private key is secret, base64."""
+    numbers = key.private_numbers()
+    assert isinstance(numbers, EllipticCurvePrivateNumbers)
+    return b64encode(numbers.private_value.to_bytes(32)).decode()
+
+
+def test_a_ca_and_what_it_issues_leave_nothing_but_sealed_keys(tmp_path: Path) -> None:
+    runs, keep = tmp_path / "runs", tmp_path / "keep"
+    env = moved_into(runs)
+    keep.mkdir()
+    secret = {"the batch's passphrase": WIFI, "the root's passphrase": PIN}
+    made = ["init", "ca", "--name", "Contoso line CA", "--passphrase", "env:CA_PASS"]
+    seen = [
+        run_watched([*FIRSTLIGHT, "ca", *words], env=env | more, cwd=runs / "cwd", stdin=stdin)
+        for words, stdin, more in (
+            ([*made, "--root-passphrase", "-"], PIN, {"CA_PASS": WIFI}),
+            (["issue", "ca", "esp32-1", "--passphrase", "-", "--out-dir", keep], WIFI, {}),
+            (["issue", "ca", "esp32-2", "--passphrase", f"env:{WIFI}", "--out-dir", keep], "", {}),
+        )
+    ]
+    assert [each.returncode for each in seen] == [0, 0, 2]
+    seen[-1].arguments.clear()  # which the caller wrote
+    for name, passphrase in (("root", PIN), ("batch-1", WIFI)):
+        sealed = (runs / "cwd" / "ca" / f"{name}.key").read_bytes()
+        secret[f"the key of {name}"] = scalar_of(unsealed(sealed, passphrase, name))
+    unit = load_pem_private_key((keep / "esp32-1.key").read_bytes(), None)
+    assert isinstance(unit, EllipticCurvePrivateKey)
+    secret["the unit's key"] = scalar_of(unit)
+    assert find_secrets(runs, secret) == []
+    assert [line for each in seen for line in find_secrets(each.shown(), secret)] == []
+    der = b64decode(b"".join((keep / "esp32-1.key").read_bytes().splitlines()[1:-1]))
+    assert find_secrets(der, secret), "whoever looks for the unit's key must find it"

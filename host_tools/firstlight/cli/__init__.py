@@ -17,6 +17,7 @@ from ..guard import guard
 from ..record.rules import veiled
 
 _VERBS = (
+    "ca",
     "demo",
     "doctor",
     "emulate",
@@ -74,6 +75,7 @@ def firstlight() -> None:
     Trays of bare boards, side by side:          firstlight line --help
     What ails a board from the field:            firstlight doctor --help
     New trust roots for boards in the field:     firstlight roots --help
+    The factory's own certificates:              firstlight ca --help
 
     \b
     Exit codes: 0 done, 1 failed, 2 wrong input, 3 the board or its port, 4 the service said no,

@@ -20,6 +20,11 @@ Decorate = Callable[[Callable[..., Any]], Callable[..., Any]]
 _custody = Custody(dict(os.environ), sys.stdin, lambda name: os.environ.pop(name, None))
 
 
+def custody() -> Custody:
+    """Where this process reads its secrets, for what reads them only when it needs them."""
+    return _custody
+
+
 def secret(source: str, what: str) -> str:
     """Read a secret from where the user said it is kept."""
     return _custody.read(source, what)
