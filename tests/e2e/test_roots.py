@@ -4,18 +4,20 @@ The firmware runs on real MicroPython, at a local Azure whose certificate moves 
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from OpenSSL import SSL
 
+from firstlight.emulator import tls
 from firstlight.emulator.azure import LocalAzure
 from firstlight.emulator.device import DeviceHandle
+from firstlight.emulator.handshake import new_context, new_server
 from firstlight.emulator.hub.registry import twin_document
-from firstlight.emulator.root import Root
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
 from firstlight.roots import azure_roots
@@ -30,11 +32,14 @@ METHOD = "firstlight*renewRoots"
 
 @dataclass
 class Field:
-    """A board in the field, with a roots key, and its Azure; contexts: what its servers show."""
+    """A board in the field, with a roots key, and its Azure.
+
+    show: has its servers show what a context has, from the next connection on.
+    """
 
     bench: Bench
     azure: RunningAzure
-    contexts: list[ssl.SSLContext]
+    show: Callable[[SSL.Context], None]
     key: str  # the device's
 
     @property
@@ -47,8 +52,9 @@ class Field:
 
     def move(self, issuer: trustme.CA) -> None:
         """Have every server show a certificate of another root from now on."""
-        for context in self.contexts:
-            issuer.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        context = new_context()
+        issuer.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        self.show(context)
 
     def works(self) -> None:
         """Assert that telemetry goes on arriving."""
@@ -81,14 +87,8 @@ def said(local: LocalAzure) -> dict[str, Any]:
 
 @pytest.fixture
 def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
-    contexts: list[ssl.SSLContext] = []
-    plain = Root.context
-
-    def kept(root: Root, names: tuple[str, ...]) -> ssl.SSLContext:
-        contexts.append(plain(root, names))
-        return contexts[-1]
-
-    monkeypatch.setattr(Root, "context", kept)
+    shown: list[SSL.Context] = []
+    monkeypatch.setattr(tls, "new_server", lambda own: new_server((shown or [own])[-1]))
     settings = Settings(mqtt_port=0, https_port=0, retry_after_s=1, folder=tmp_path / "azure")
     with running_azure(settings) as azure:
         bench = Bench(tmp_path / "board", azure)
@@ -97,7 +97,7 @@ def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
         bench.tune(speed=20)
         with bench.board:
             azure.wait_for_telemetry(1, NAME, WAIT_S)
-            yield Field(bench, azure, contexts, key)
+            yield Field(bench, azure, shown.append, key)
 
 
 def test_a_desired_property_brings_roots_for_a_hub_that_will_move(field: Field) -> None:

@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 from firstlight.emulator.answers import Json
+from firstlight.emulator.hub.credential import by_keys
 from firstlight.emulator.hub.hub import Hub
 from firstlight.emulator.hub.line import Delivery
 from firstlight.emulator.hub.registry import Registry
@@ -19,6 +20,7 @@ from firstlight.emulator.policies import HUB_POLICIES, Policies
 
 NOW = 1_795_000_000.0
 KEYS = Keys(*(base64.b64encode(c * 32).decode() for c in (b"p", b"s")))
+BY_KEYS = by_keys(KEYS)
 _numbers = itertools.count(1)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from firstlight.emulator.answers import Refusal
 from firstlight.emulator.hub.hub import Hub
 from firstlight.emulator.hub.messages import C2D
-from tests.emulator.hubs import KEYS, NOW, Book, Line, a_hub
+from tests.emulator.hubs import BY_KEYS, NOW, Book, Line, a_hub
 
 BOUND = "devices/dev/messages/devicebound/"
 FILTER = BOUND + "#"
@@ -14,7 +14,7 @@ FILTER = BOUND + "#"
 def hub_with_device(book: Book | None = None, **rules: Any) -> Hub:
     hub = a_hub(book=book, **rules)
     if hub.registry.get("dev") is None:
-        hub.put_device("dev", KEYS, NOW)
+        hub.put_device("dev", BY_KEYS, NOW)
     return hub
 
 

@@ -50,10 +50,16 @@ def packet(first: int, body: bytes) -> bytes:
 
 
 def connect(
-    client_id: str, user: str, password: str, keepalive_s: int = 60, clean: bool = True
+    client_id: str,
+    user: str,
+    password: str | None,
+    keepalive_s: int = 60,
+    clean: bool = True,
 ) -> bytes:
-    head = text("MQTT") + struct.pack("!BBH", 4, 0xC0 | clean << 1, keepalive_s)
-    return packet(0x10, head + text(client_id) + text(user) + text(password))
+    flags = 0x80 | (password is not None) << 6 | clean << 1
+    head = text("MQTT") + struct.pack("!BBH", 4, flags, keepalive_s)
+    secret = b"" if password is None else text(password)
+    return packet(0x10, head + text(client_id) + text(user) + secret)
 
 
 def subscribe(topic_filter: str, qos: int = 1) -> bytes:
@@ -74,10 +80,13 @@ def publish(topic: str, payload: bytes = b"", qos: int = 1, retain: bool = False
 
 
 class Peer:
-    """A TLS connection to the emulator's MQTT port; closes itself as a context."""
+    """A TLS connection to the emulator's MQTT port; closes itself as a context.
 
-    def __init__(self, azure: "RunningAzure") -> None:
-        context = ssl.create_default_context(cafile=str(azure.root_pem))
+    tls: how it is made, with a client's certificate or not.
+    """
+
+    def __init__(self, azure: "RunningAzure", tls: ssl.SSLContext | None = None) -> None:
+        context = tls or ssl.create_default_context(cafile=str(azure.root_pem))
         raw = socket.create_connection((azure.host, azure.mqtt_port), PATIENCE_S)
         self.socket = context.wrap_socket(raw, server_hostname="localhost")
 

@@ -8,7 +8,7 @@ from firstlight.emulator.journal import Journal, Nowhere
 from firstlight.emulator.mqtt.session import Session
 from firstlight.emulator.services import Services, Surroundings
 from firstlight.emulator.settings import Settings
-from tests.emulator.hubs import KEYS, NOW, id_of, packets_in, random_bytes
+from tests.emulator.hubs import BY_KEYS, KEYS, NOW, id_of, packets_in, random_bytes
 from tests.emulator.peers import (
     connect,
     subscribe,
@@ -56,15 +56,15 @@ class Wire:
 class Talk:
     """A device's conversation with a cloud of its own; the clock is `now_at`."""
 
-    def __init__(self, journal: Journal | None = None) -> None:
+    def __init__(self, journal: Journal | None = None, settings: Settings | None = None) -> None:
         self.now_at = NOW
         self.log: list[Event] = []
         around = Surroundings(
             lambda: self.now_at, random_bytes, self.log.append, journal or Nowhere(), frozenset
         )
-        self.services = Services(Settings(), around)
+        self.services = Services(settings or Settings(), around)
         self.hub = self.services.hubs["localhost"]
-        self.hub.put_device("dev", KEYS, NOW)
+        self.hub.put_device("dev", BY_KEYS, NOW)
 
     def join(
         self, keepalive_s: int = 60, clean: bool = True, id: str = "dev"

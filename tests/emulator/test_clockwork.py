@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from firstlight.emulator.hub.credential import by_thumbprints
+from firstlight.emulator.hub.rules import HubRules
 from firstlight.emulator.mqtt.clockwork import Bounds, Watch
-from tests.emulator.peers import packet, publish
-from tests.emulator.sessions import EVENTS, Talk
+from firstlight.emulator.mqtt.session import Session
+from firstlight.emulator.settings import Settings
+from tests.certificates import make_leaf
+from tests.emulator.hubs import NOW
+from tests.emulator.peers import connect, packet, publish
+from tests.emulator.sessions import EVENTS, Talk, Wire
 
 PING = packet(0xC0, b"")
 
@@ -100,5 +107,19 @@ def test_a_token_that_expires_counts_by_the_services_clock(
         await it.wait(61)
         assert it.is_over()
         assert it.talk.said("closed: the token has expired")
+
+    told(story())
+
+
+def test_a_certificate_that_expires_is_told_as_one() -> None:
+    async def story() -> None:
+        talk = Talk(settings=Settings(hub_rules=HubRules(ends_with_certificate=True)))
+        leaf = make_leaf(None, "dev", start=datetime.fromtimestamp(NOW, UTC), days=1)
+        talk.hub.put_device("dev", by_thumbprints(leaf.sha256), NOW)
+        session = Session(talk.services.cloud, Wire(), "peer", lambda: leaf.chain_ders)
+        session.feed(connect("dev", "localhost/dev/?api-version=2021-04-12", None))
+        assert session.is_connected
+        Watch(session, Bounds(), lambda: NOW + 86_400)
+        assert talk.said("closed: the certificate has expired")
 
     told(story())

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from firstlight.emulator.answers import Refusal
+from firstlight.emulator.hub.credential import by_keys
 from firstlight.emulator.hub.hub import Admission, Hub, NotAdmitted
 from firstlight.emulator.hub.rules import Connacks
 from firstlight.emulator.hub.telemetry import Telemetry
+from firstlight.emulator.keys import Keys
 from firstlight.errors import UsageError
-from tests.emulator.hubs import KEYS, NOW, Book, Line, a_hub
+from tests.emulator.hubs import BY_KEYS, KEYS, NOW, Book, Line, a_hub
 from tests.emulator.peers import token
 
 RESOURCE = "my-hub/devices/Dev:1"
@@ -19,7 +21,7 @@ TOPIC = "devices/Dev:1/messages/events/"
 
 def hub_with_device(telemetry: Telemetry | None = None, book: Book | None = None) -> Hub:
     hub = a_hub(telemetry=telemetry, book=book)
-    hub.put_device("Dev:1", KEYS, NOW)
+    hub.put_device("Dev:1", BY_KEYS, NOW)
     return hub
 
 
@@ -117,8 +119,8 @@ def test_unknown_and_disabled_devices_are_refused_and_so_are_those_with_certific
 def test_the_codes_that_are_uncertain_are_settings() -> None:
     codes = Connacks(bad_user=1, client_id=3, wrong_key=4, expired=1, unknown=2, disabled=3)
     hub = a_hub(connacks=codes)
-    hub.put_device("Dev:1", KEYS, NOW)
-    hub.put_device("off", KEYS, NOW)
+    hub.put_device("Dev:1", BY_KEYS, NOW)
+    hub.put_device("off", BY_KEYS, NOW)
     hub.set_enabled("off", False, NOW)
     off, new = (f"my-hub/{id}/?api-version=2021-04-12" for id in ("off", "new"))
     found = []
@@ -180,7 +182,7 @@ def test_a_device_gets_new_keys_and_keeps_its_twin() -> None:
     hub = hub_with_device()
     hub.patch_twin("Dev:1", {"tags": {"a": 1}}, None, NOW)
     before = hub.device("Dev:1").generation_id
-    hub.put_device("Dev:1", KEYS.__class__("AAAA", "BBBB"), NOW, edge=True)
+    hub.put_device("Dev:1", by_keys(Keys("AAAA", "BBBB")), NOW, edge=True)
     device = hub.device("Dev:1")
     assert (device.keys.primary_b64, device.edge, device.twin.tags) == ("AAAA", True, {"a": 1})
     assert device.generation_id == before
@@ -192,17 +194,17 @@ def test_a_device_moves_to_another_hub_with_its_twin_or_begins_with_an_initial_o
     one.twin_reported("Dev:1", {"seen": 1}, NOW)
     moved = one.data_of("Dev:1")
     assert one.data_of("Dev:2") is None
-    two.put_device("Dev:1", KEYS, NOW, moved=moved)
+    two.put_device("Dev:1", BY_KEYS, NOW, moved=moved)
     assert two.twin_get("Dev:1", NOW) == {
         "desired": {"rate": 5, "$version": 2},
         "reported": {"seen": 1, "$version": 2},
     }
     initial = {"tags": {"site": "a"}, "properties": {"desired": {"x": 1}}}
-    two.put_device("Dev:1", KEYS, NOW, initial_twin=initial)
+    two.put_device("Dev:1", BY_KEYS, NOW, initial_twin=initial)
     assert two.device("Dev:1").twin.tags == {"site": "a"}
     assert two.twin_get("Dev:1", NOW)["desired"]["x"] == 1
     with pytest.raises(Refusal):
-        two.put_device("new", KEYS, NOW, initial_twin={"tags": {"a.b": 1}})
+        two.put_device("new", BY_KEYS, NOW, initial_twin={"tags": {"a.b": 1}})
     assert two.registry.get("new") is None
 
 
@@ -227,7 +229,7 @@ def test_only_a_hubs_own_filters_are_allowed(topic_filter: str, allowed: bool) -
 
 def test_twin_requests_beyond_the_limit_get_429_until_the_next_second() -> None:
     hub = a_hub(twin_requests_per_s=2)
-    hub.put_device("Dev:1", KEYS, NOW)
+    hub.put_device("Dev:1", BY_KEYS, NOW)
     hub.twin_get("Dev:1", NOW)
     hub.twin_reported("Dev:1", {"a": 1}, NOW)
     with pytest.raises(Refusal) as caught:

@@ -91,7 +91,7 @@ def test_a_twin_that_cannot_be_is_refused(patch: Any, status: int) -> None:
 def test_a_page_holds_a_thousand_at_most() -> None:
     bench = Bench()
     for number in range(1001):
-        bench.hub.put_device(f"d{number:04}", hubs.KEYS, NOW)
+        bench.hub.put_device(f"d{number:04}", hubs.BY_KEYS, NOW)
     query = {"query": "SELECT deviceId FROM devices"}
     answer = bench.ask("POST", "/devices/query", query, x_ms_max_item_count="5000")
     assert len(answer.document) == 1000

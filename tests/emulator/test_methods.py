@@ -10,15 +10,15 @@ from firstlight.emulator.answers import Answer, Refusal
 from firstlight.emulator.http.methods import invoke
 from firstlight.emulator.hub.hub import Hub
 from firstlight.emulator.hub.methods import MethodCall, read_answer, read_call
-from tests.emulator.hubs import KEYS, NOW, Line, a_hub
+from tests.emulator.hubs import BY_KEYS, NOW, Line, a_hub
 
 METHODS = "$iothub/methods/POST/#"
 
 
 def hub_with_device() -> Hub:
     hub = a_hub()
-    hub.put_device("dev", KEYS, NOW)
-    hub.put_device("other", KEYS, NOW)
+    hub.put_device("dev", BY_KEYS, NOW)
+    hub.put_device("other", BY_KEYS, NOW)
     return hub
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from firstlight.emulator.hub.messages import C2D
 from firstlight.emulator.mqtt.outbox import MAX_IN_FLIGHT, Outbox
 from firstlight.emulator.mqtt.session import Session
-from tests.emulator.hubs import KEYS, NOW, id_of
+from tests.emulator.hubs import BY_KEYS, KEYS, NOW, id_of
 from tests.emulator.peers import (
     connect,
     packet,
@@ -162,7 +162,7 @@ def test_an_id_that_no_topic_can_hold_is_told_and_its_messages_stay(
     id: str, topic_filter: str
 ) -> None:
     talk = Talk()
-    talk.hub.put_device(id, KEYS, NOW)
+    talk.hub.put_device(id, BY_KEYS, NOW)
     session, wire = talk.join(id=id)
     session.feed(subscribe(METHODS) + subscribe("$iothub/twin/res/#"))
     assert [first for first, _ in wire.take()] == [0x90] * 2

@@ -188,7 +188,7 @@ def test_the_protocol_inside_can_ask_what_asyncios_own_would_tell() -> None:
     async def body() -> None:
         client = Client(Inside()).connect()
         info = client.server.get_extra_info
-        assert info("ssl_object").version() == "TLSv1.2"
+        assert client.tls.version() == "TLSv1.2"
         assert info("sslcontext") is CONTEXT
         assert info("peername") == ("127.0.0.1", 5)
         assert info("nothing", "else") == "else"

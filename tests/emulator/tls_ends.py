@@ -4,16 +4,31 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from firstlight.emulator.root import Root
 from firstlight.emulator.tls import TlsConnection, TlsServer
+from tests.certificates import Issued
 
 ROOT = Root()
 CONTEXT = ROOT.context(("localhost",))
 PATIENCE_S = 10.0
 _T = TypeVar("_T")
+
+
+def client_context(
+    shown: Issued | None = None, chain_pem: str | None = None, root_pem: str = ROOT.pem
+) -> ssl.SSLContext:
+    """One that trusts the server, and shows a certificate; chain_pem: what is sent of it."""
+    context = ssl.create_default_context(cadata=root_pem)
+    if shown is not None:
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as papers:
+            papers.write(shown.key_pem + (chain_pem or shown.chain_pem))
+            papers.flush()
+            context.load_cert_chain(papers.name)
+    return context
 
 
 class Inside(asyncio.Protocol):
@@ -76,9 +91,18 @@ class Tcp(asyncio.Transport):
 
 
 class Client:
-    """A TLS client in memory, whose bytes go to a TlsConnection and back."""
+    """A TLS client in memory, whose bytes go to a TlsConnection and back.
 
-    def __init__(self, inside: Inside, step: int = 1 << 20) -> None:
+    context: how it trusts, and what it shows of itself; spoil: what becomes of its bytes.
+    """
+
+    def __init__(
+        self,
+        inside: Inside,
+        step: int = 1 << 20,
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         self.failures: list[str] = []
         self.inside = inside
         server = TlsServer(lambda: inside, PATIENCE_S, lambda _, why: self.failures.append(why))
@@ -86,14 +110,17 @@ class Client:
         self.tcp = Tcp()
         self.server.connection_made(self.tcp)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = ssl.create_default_context(cadata=ROOT.pem)
-        self.tls = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+        context = context or client_context()
+        self.tls = context.wrap_bio(
+            self._in, self._out, server_hostname="localhost", session=session
+        )
         self._step = step
+        self.spoil: Callable[[bytes], bytes] = lambda data: data
 
     def exchange(self) -> None:
         """Carry bytes both ways until nobody has any."""
         while self._out.pending or self.tcp.written:
-            data = self._out.read()
+            data = self.spoil(self._out.read())
             for at in range(0, len(data), self._step):
                 self.server.data_received(data[at : at + self._step])
             self._in.write(bytes(self.tcp.written))

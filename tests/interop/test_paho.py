@@ -11,6 +11,7 @@ from urllib.parse import quote
 import paho.mqtt.client as mqtt  # type: ignore[import-untyped]
 import pytest
 
+from firstlight.emulator.hub.credential import by_keys
 from firstlight.emulator.keys import Keys
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
@@ -92,7 +93,8 @@ def test_the_article_by_hand_registers_and_the_hub_receives(
 
 def test_a_device_by_hand_has_a_twin_methods_and_messages(azure: RunningAzure) -> None:
     key = azure.enroll_device("by-hand").keys.primary_b64
-    azure.call(lambda local: local.hubs["localhost"].put_device("by-hand", Keys(key, key), 0.0))
+    own = by_keys(Keys(key, key))
+    azure.call(lambda local: local.hubs["localhost"].put_device("by-hand", own, 0.0))
     user, resource = "localhost/by-hand/?api-version=2021-04-12", "localhost/devices/by-hand"
     with Paho(azure, "by-hand", user, token(resource, key, skn=None)) as hub:
         assert hub.codes.get(timeout=PATIENCE_S) == 0

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from azure.iot.device import IoTHubDeviceClient
 
+from firstlight.emulator.hub.credential import by_keys
 from firstlight.emulator.keys import Keys
 from firstlight.emulator.running import RunningAzure, running_azure
 from tests.interop.conftest import StartNode
@@ -76,9 +77,8 @@ def test_the_python_sdk_comes_back_after_its_connection_was_cut(
     azure: RunningAzure, websockets: bool
 ) -> None:
     key = azure.enroll_device("dev-1").keys.primary_b64
-    azure.call(
-        lambda local: local.hubs[azure.host].put_device("dev-1", Keys(key, key), local.clock())
-    )
+    own = by_keys(Keys(key, key))
+    azure.call(lambda local: local.hubs[azure.host].put_device("dev-1", own, local.clock()))
     client = IoTHubDeviceClient.create_from_symmetric_key(
         key,
         azure.host,

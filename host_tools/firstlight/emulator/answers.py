@@ -45,7 +45,8 @@ class Answer:
 class Refusal(Exception):
     """The service says no. status: HTTP's numbers; code: Azure's errorCode (protocol.md 2.6).
 
-    The text is the `message` that the client is shown; why: what only the log says.
+    The text is the `message` that the client is shown; info: what else it is told, by name; why:
+    what only the log says.
     """
 
     def __init__(
@@ -56,21 +57,25 @@ class Refusal(Exception):
         *,
         why: str = "",
         retry_after_s: int | None = None,
+        info: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.why = why or message
         self.retry_after_s = retry_after_s
+        self.info = info
 
     def answer(self, now_at: float, random_bytes: RandomBytes) -> Answer:
         """The error body of protocol.md 2.3, with a tracking id of its own."""
-        document = {
+        document: Json = {
             "errorCode": self.code,
             "trackingId": guid(random_bytes),
             "message": str(self),
             "timestampUtc": timestamp(now_at),
         }
+        if self.info is not None:
+            document["info"] = self.info
         headers = {"x-ms-error-code": str(self.code)}
         note = f"{self.status} {self.code} {self.why}"
         return Answer(self.status, document, note, self.retry_after_s, headers)

@@ -5,20 +5,24 @@ from a program without a loop (running_azure: a thread of its own), or as a comm
 """
 
 import asyncio
+import base64
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import ToolError, UsageError
 from .answers import Json, Refusal
+from .authorities import DPS, Authority
+from .dps import certificates
 from .dps.api import POLICY
 from .dps.records import Enrollment
 from .dps.store import Shelf
 from .events import Emit
+from .hub.credential import by_keys
 from .hub.telemetry import Message
 from .journal import remember
 from .keeper import Keeper
@@ -173,13 +177,52 @@ class LocalAzure:
         """Create or replace an individual enrollment."""
         return self._enroll(self.store.individuals, registration_id, document)
 
+    def add_ca(
+        self, name: str, pem: str | bytes, verified: bool = True, owner: str = DPS
+    ) -> Authority:
+        """Give DPS, or the hub of that name, a CA certificate: PEM, or DER."""
+        certificate = certificates.loaded(certificates.read(_text(pem))["certificate"])
+        put = self.services.authorities.put
+        return put(owner, name, certificate, verified, self.clock(), os.urandom)
+
+    def enroll_x509(
+        self,
+        registration_id: str,
+        primary_pem: str | bytes,
+        secondary_pem: str | bytes | None = None,
+        **more: Any,
+    ) -> Enrollment:
+        """Enroll a device by its certificate; more: further fields, as iotHubs=["one"]."""
+        attestation = _x509("clientCertificates", primary_pem, secondary_pem)
+        return self.enroll_device(registration_id, {"attestation": attestation} | more)
+
+    def enroll_x509_group(
+        self,
+        name: str,
+        ca_pem: str | bytes | None = None,
+        ca_name: str | None = None,
+        secondary_pem: str | bytes | None = None,
+        **more: Any,
+    ) -> Enrollment:
+        """Enroll the devices of a CA, by its certificate or by its name here (add_ca).
+
+        Where only a root of it is verified here, the devices must send what is between.
+        """
+        if (ca_pem is None) == (ca_name is None):
+            raise ValueError("a group is of a CA's certificate or of a CA's name: give one")
+        if ca_name is not None:
+            attestation: Json = {"type": "x509", "x509": {"caReferences": {"primary": ca_name}}}
+        else:
+            attestation = _x509("signingCertificates", ca_pem or b"", secondary_pem)
+        return self.enroll_group(name, {"attestation": attestation} | more)
+
     def create_device(self, device_id: str, hub: str | None = None) -> Keys:
         """Create a device at a hub, by default the first, without DPS; its keys.
 
         Raises Refusal for an id that cannot be; a device that is there gets new keys.
         """
         keys = new_keys(os.urandom)
-        self.hubs[hub or next(iter(self.hubs))].put_device(device_id, keys, self.clock())
+        self.hubs[hub or next(iter(self.hubs))].put_device(device_id, by_keys(keys), self.clock())
         return keys
 
     def telemetry(self, device_id: str | None = None) -> list[Message]:
@@ -240,3 +283,18 @@ class LocalAzure:
     def _service_names(self) -> frozenset[str]:
         names = (*self.settings.certificate_names(), DPS_NAME)
         return frozenset(names) | {f"{n}:{port}" for n in names for port in self.https_ports}
+
+
+def _x509(form: str, primary: str | bytes, secondary: str | bytes | None) -> Json:
+    pair = {"primary": {"certificate": _text(primary)}}
+    if secondary is not None:
+        pair["secondary"] = {"certificate": _text(secondary)}
+    return {"type": "x509", "x509": {form: pair}}
+
+
+def _text(certificate: str | bytes) -> str:
+    """PEM as it is; DER as base64."""
+    if isinstance(certificate, str):
+        return certificate
+    is_pem = b"-----BEGIN" in certificate
+    return certificate.decode("ascii") if is_pem else base64.b64encode(certificate).decode()

@@ -4,13 +4,14 @@ Devices are told a hub's name and keep DPS's port, so a port has the same number
 """
 
 import errno
-import ssl
 from collections.abc import Awaitable, Callable
+
+from OpenSSL import SSL
 
 from ..errors import ToolError
 from .doors import Door, Room
 
-Start = Callable[[Door, ssl.SSLContext], Awaitable[int]]
+Start = Callable[[Door, SSL.Context], Awaitable[int]]
 _TRIES = 20
 
 
@@ -28,7 +29,7 @@ class Listener:
         self._start = start
         self._turned_away = turned_away
 
-    async def open(self, addresses: tuple[str, ...], port: int, context: ssl.SSLContext) -> int:
+    async def open(self, addresses: tuple[str, ...], port: int, context: SSL.Context) -> int:
         """Serve one port at every address; 0: one that is free at all. Return its number.
 
         Raise ToolError if it cannot be had.

@@ -16,13 +16,17 @@ _MAX_PAGE = 1000
 
 @dataclass(frozen=True)
 class Call:
-    """An HTTP request. path: percent-decoded; headers: names in lower case."""
+    """An HTTP request. path: percent-decoded; headers: names in lower case.
+
+    chain: the certificates that the client showed, DER, the leaf first; () for none.
+    """
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def check_match(if_match: str | None, etag: str | None) -> None:

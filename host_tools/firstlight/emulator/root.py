@@ -1,17 +1,18 @@
 """The private root of a local Azure, and its server's certificate.
 
 Made anew at each start, unless there is a journal: then a device that trusts it today trusts it
-after a restart. The root's private key leaves only into that journal; the server's, which the ssl
-module will only take from a file, is in a file of mode 0600 for that moment.
+after a restart. The root's private key leaves only into that journal, the server's never.
 """
 
 import ssl
 from datetime import datetime
 
 import trustme
+from OpenSSL.SSL import Context
 
 from ..errors import UsageError
 from .answers import Json
+from .handshake import new_context
 
 _ORGANIZATION = "firstlight local Azure"
 _WRONG_NAME = "another.invalid"
@@ -41,15 +42,15 @@ class Root:
         self._authority = trustme.CA.from_pem(
             papers["certificate"].encode(), papers["key"].encode()
         )
-        self._others: dict[str, ssl.SSLContext] = {}
+        self._others: dict[str, Context] = {}
         self.pem = self._authority.cert_pem.bytes().decode()
         self.der = ssl.PEM_cert_to_DER_cert(self.pem)
 
-    def context(self, names: tuple[str, ...]) -> ssl.SSLContext:
+    def context(self, names: tuple[str, ...]) -> Context:
         """TLS 1.2 alone, as DPS speaks (protocol.md 1.6), for these names and addresses."""
         return _context(self._authority, names)
 
-    def other(self, kind: str, names: tuple[str, ...]) -> ssl.SSLContext:
+    def other(self, kind: str, names: tuple[str, ...]) -> Context:
         """As context(), but what a client must refuse: a fault's certificate, made when wanted.
 
         kind: expired, not-yet-valid, wrong-name or unknown-root.
@@ -59,7 +60,7 @@ class Root:
             found = self._others[kind] = self._new_other(kind, names)
         return found
 
-    def _new_other(self, kind: str, names: tuple[str, ...]) -> ssl.SSLContext:
+    def _new_other(self, kind: str, names: tuple[str, ...]) -> Context:
         if kind == "unknown-root":
             return _context(trustme.CA(organization_name=_ORGANIZATION), names)
         if kind == "wrong-name":
@@ -73,12 +74,11 @@ def _context(
     names: tuple[str, ...],
     begin: datetime | None = None,
     end: datetime | None = None,
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+) -> Context:
     try:
         paper = authority.issue_cert(*names, not_before=begin, not_after=end)
     except UnicodeError as error:  # idna's
         raise UsageError(f"a host name cannot be put into a certificate: {error}") from None
+    context = new_context()
     paper.configure_cert(context)
     return context

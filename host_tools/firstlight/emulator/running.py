@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from .. import keys
 from . import names
 from .answers import Json
+from .authorities import DPS, Authority
 from .azure import LocalAzure
 from .device import DeviceHandle
 from .dps.records import Enrollment
@@ -74,6 +75,40 @@ class RunningAzure:
     def enroll_device(self, registration_id: str, document: Json | None = None) -> Enrollment:
         """Create or replace an individual enrollment; its keys are in the result's `keys`."""
         return self.call(lambda azure: azure.enroll_device(registration_id, document))
+
+    def add_ca(
+        self, name: str, pem: str | bytes, verified: bool = True, owner: str = DPS
+    ) -> Authority:
+        """Give DPS, or the hub of that name, a CA certificate: PEM, or DER."""
+        return self.call(lambda azure: azure.add_ca(name, pem, verified, owner))
+
+    def enroll_x509(
+        self,
+        registration_id: str,
+        primary_pem: str | bytes,
+        secondary_pem: str | bytes | None = None,
+        **more: Any,
+    ) -> Enrollment:
+        """Enroll a device by its certificate; more: further fields, as iotHubs=["one"]."""
+        return self.call(
+            lambda azure: azure.enroll_x509(registration_id, primary_pem, secondary_pem, **more)
+        )
+
+    def enroll_x509_group(
+        self,
+        name: str,
+        ca_pem: str | bytes | None = None,
+        ca_name: str | None = None,
+        secondary_pem: str | bytes | None = None,
+        **more: Any,
+    ) -> Enrollment:
+        """Enroll the devices of a CA, by its certificate or by its name here (add_ca).
+
+        Where only a root of it is verified here, the devices must send what is between.
+        """
+        return self.call(
+            lambda azure: azure.enroll_x509_group(name, ca_pem, ca_name, secondary_pem, **more)
+        )
 
     def create_device(self, device_id: str, hub: str | None = None) -> Keys:
         """Create a device at a hub, by default the first, without DPS; its keys."""

@@ -10,6 +10,7 @@ from .answers import Json
 from .doors import Room, rooms
 from .http.fault_calls import FaultCalls
 from .http.own import OwnApi
+from .http.own_certificates import CertificateCalls
 from .http.routing import Names
 from .http.server import Backstage, HttpServer
 from .http.talk import Manners
@@ -109,10 +110,11 @@ class Servers:
         patience_s = self._settings.packet_timeout_s
         kicks = {name: hub.kick for name, hub in services.hubs.items()}
         calls = FaultCalls(services.faults, os.urandom).handle
+        certificates = CertificateCalls(services.authorities, services.hubs, os.urandom).handle
         return Backstage(
             manners=Manners(cloud.clock, os.urandom, cloud.emit, patience_s),
             names=Names(frozenset(services.hubs), self._settings.dps_names()),
-            own=OwnApi(info, self.connections, kicks, os.urandom, calls).handle,
+            own=OwnApi(info, self.connections, kicks, os.urandom, calls, certificates).handle,
             dps=services.api.handle,
             dps_device=services.devices.handle,
             hubs=services.sides,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .answers import Answer, RandomBytes, Refusal
+from .answers import Answer, Json, RandomBytes, Refusal
+from .authorities import Authorities
 from .dps.api import ServiceApi
 from .dps.devices import RegistrationApi
+from .dps.issuing import Issuer, new_issuer
 from .dps.service import ProvisioningService
 from .dps.store import Store
 from .events import Emit, event
@@ -21,6 +23,7 @@ from .http.server import HubSide
 from .hub.api import HubApi
 from .hub.devices import DeviceApi
 from .hub.hub import Hub
+from .hub.proving import Trust
 from .hub.registry import Registry
 from .hub.telemetry import Message, Telemetry
 from .journal import Journal, remember
@@ -52,15 +55,19 @@ class Services:
         self.faults = Faults(around.emit, around.clock, random_bytes)
         for text in settings.faults:
             self.faults.add(parse_text(text))
-        self.store = Store(journal)
+        self.authorities = Authorities(journal)
+        self.store = Store(journal, self.authorities)
         self.telemetry = Telemetry(journal=journal)
         self.policies = Policies("dps", DPS_POLICIES, random_bytes, journal)
         self.hub_policies = {
             name: Policies(name, HUB_POLICIES, random_bytes, journal) for name in settings.hubs
         }
-        self.hubs = {name: self._hub(name) for name in settings.hubs}
         rules = settings.rules(self.id_scope)
-        self.dps = ProvisioningService(rules, self.store, self.hubs, random_bytes)
+        self.issuer = Issuer(rules, self._issuer_papers(), random_bytes)
+        self.hubs = {name: self._hub(name) for name in settings.hubs}
+        self.dps = ProvisioningService(
+            rules, self.store, self.hubs, random_bytes, issuer=self.issuer
+        )
         self.api = ServiceApi(rules, self.store, self.policies, around.names, random_bytes)
         self.devices = RegistrationApi(self.dps, random_bytes, self.faults)
         self.sides = {name: self._side(hub) for name, hub in self.hubs.items()}
@@ -76,9 +83,18 @@ class Services:
             keeps=settings.state is not None,
         )
 
+    def _issuer_papers(self) -> Json:
+        around = self._around
+        return remember(
+            around.journal,
+            "service",
+            "issuer",
+            lambda: new_issuer(around.random_bytes, around.clock()),
+        )
+
     def _hub(self, name: str) -> Hub:
         random_bytes, journal = self._around.random_bytes, self._around.journal
-        return Hub(
+        hub = Hub(
             name,
             Registry(name, random_bytes, journal),
             self.telemetry,
@@ -87,6 +103,8 @@ class Services:
             self.hub_policies[name],
             self._settings.hub_rules,
         )
+        hub.believe(Trust(partial(self.authorities.anchors, name), lambda: self.issuer.anchors))
+        return hub
 
     def _side(self, hub: Hub) -> HubSide:
         policies, around = self.hub_policies[hub.name], self._around

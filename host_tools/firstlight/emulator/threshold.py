@@ -5,14 +5,16 @@ bounded, and no more than a ClientHello is kept.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from OpenSSL import SSL
+
 from .endings import end
 from .faults.faults import Faults, Hit, Whom, delay_s
 from .faults.points import DOOR
+from .handshake import new_server, ready, server_name
 
 _MAX_HELLO = 16 * 1024 + 5  # one TLS record
 _CLOSE_S = 5.0
@@ -22,7 +24,7 @@ _HOLD_S = 60.0
 class Entrance(Protocol):
     """A connection's way in."""
 
-    def enter(self, context: ssl.SSLContext, data: bytes) -> None:
+    def enter(self, context: SSL.Context, data: bytes) -> None:
         """Go on with TLS by this context, beginning with these bytes."""
 
     def fail(self, why: str) -> None:
@@ -38,7 +40,7 @@ class Lobby:
 
     faults: Faults
     over: str
-    other: Callable[[str], ssl.SSLContext]
+    other: Callable[[str], SSL.Context]
 
 
 class Threshold:
@@ -48,7 +50,7 @@ class Threshold:
         self,
         lobby: Lobby,
         transport: asyncio.Transport,
-        context: ssl.SSLContext,
+        context: SSL.Context,
         entrance: Entrance,
         hello_s: float,
     ) -> None:
@@ -154,25 +156,17 @@ class Hello:
     flight: bytes
 
 
-def read_hello(context: ssl.SSLContext, data: bytes) -> Hello | None:
+def read_hello(context: SSL.Context, data: bytes) -> Hello | None:
     """Read a ClientHello as a server of this context would; None if the rest is awaited."""
-    names: list[str] = []
-
-    def note(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> None:
-        names.append((name or "").lower())
-
-    came, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
-    came.write(data)
-    before = context.sni_callback
-    context.sni_callback = note
+    if not data:
+        return None
+    tls = new_server(context)
     try:
-        tls = context.wrap_bio(came, answer, server_side=True)
+        tls.bio_write(data)
         tls.do_handshake()
-    except ssl.SSLWantReadError:
-        if not names:
-            return None
-    except ssl.SSLError:
-        names.append("")  # it is no ClientHello that we would take: TLS itself will say so
-    finally:
-        context.sni_callback = before
-    return Hello(names[0], answer.read())
+    except SSL.WantReadError:
+        flight = ready(tls)
+        return Hello(server_name(tls), flight) if flight else None
+    except SSL.Error:  # it is no ClientHello that we would take: TLS itself will say so
+        pass
+    return Hello(server_name(tls), ready(tls))

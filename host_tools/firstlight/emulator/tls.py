@@ -9,12 +9,15 @@ devices would take 2.6 GB. Here a connection keeps what OpenSSL keeps.
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL import SSL
+
+from .handshake import new_server, peer_chain, ready, word
 from .threshold import Lobby, Threshold
 
+_RECORD_BYTES = 16 * 1024  # TLS has no longer ones
 _READ_BYTES = 64 * 1024  # asyncio's own way makes room for 256 KB at each read
 _GOODBYE_S = 5.0  # how long what was sent may take to leave, and a peer to close
 _BACKLOG = 100  # asyncio accepts as many at a time, and complains as often if it cannot
@@ -43,7 +46,7 @@ class TlsServer:
         self.came = memoryview(bytearray(_READ_BYTES))  # of whichever connection reads now
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
+    async def start(self, door: socket.socket, context: SSL.Context) -> int:
         """Listen at a bound socket; return its port. Raise OSError if that cannot be."""
         server = await asyncio.get_running_loop().create_server(
             lambda: TlsConnection(self, context), sock=door, backlog=_BACKLOG
@@ -70,11 +73,9 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
 
     __slots__ = (
         "_context",
-        "_in",
         "_inside",
         "_is_closing",
         "_is_paused",
-        "_out",
         "_server",
         "_tcp",
         "_threshold",
@@ -82,12 +83,11 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         "_tls",
     )
 
-    def __init__(self, server: TlsServer, context: ssl.SSLContext) -> None:
+    def __init__(self, server: TlsServer, context: SSL.Context) -> None:
         super().__init__()
         self._server = server
         self._context = context
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._tls = new_server(context)
         self._inside: asyncio.Protocol | None = None
         self._threshold: Threshold | None = None
         self._tcp: asyncio.Transport | None = None
@@ -117,12 +117,12 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Bytes of TLS; none count once we have said goodbye."""
-        if self._is_closing:
+        if self._is_closing or not data:
             return
         if self._threshold is not None:
             self._threshold.received(bytes(data))
             return
-        self._in.write(data)
+        self._tls.bio_write(data)
         if self._inside is None:
             self._shake_hands()
         if self._inside is not None:
@@ -156,8 +156,8 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         if self._is_closing or not data:
             return
         try:
-            self._tls.write(data)
-        except ssl.SSLError:
+            self._tls.sendall(data)
+        except SSL.Error:
             self.abort()
         else:
             self._flush()
@@ -173,8 +173,8 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         self._is_closing = True
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(_GOODBYE_S, self.abort)
-        with contextlib.suppress(ssl.SSLError):  # the peer has not said goodbye yet
-            self._tls.unwrap()
+        with contextlib.suppress(SSL.Error):  # it never began
+            self._tls.shutdown()
         self._flush()
         if not self._tcp.is_closing():
             with contextlib.suppress(OSError):  # the peer has gone altogether
@@ -213,21 +213,24 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         return 0 if self._tcp is None else self._tcp.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As asyncio's own TLS: ssl_object, sslcontext, and what the socket knows."""
-        if name == "ssl_object":
-            return self._tls
+        """peer_chain: the certificates that the peer sent, DER, the leaf first; () for none.
+
+        sslcontext: OpenSSL's, for whoever asks whether this is TLS; else what the socket knows.
+        """
+        if name == "peer_chain":
+            return peer_chain(self._tls)
         if name == "sslcontext":
             return self._context
         return default if self._tcp is None else self._tcp.get_extra_info(name, default)
 
     # What a fault's threshold asks for.
 
-    def enter(self, context: ssl.SSLContext, data: bytes) -> None:
+    def enter(self, context: SSL.Context, data: bytes) -> None:
         """Go on with TLS by this context, beginning with these bytes."""
         self._threshold = None
         if context is not self._context:
             self._context = context
-            self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+            self._tls = new_server(context)
         self._await_hands()
         self.data_received(data)
 
@@ -242,11 +245,11 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         """Take a step of the handshake."""
         try:
             self._tls.do_handshake()
-        except ssl.SSLWantReadError:
+        except SSL.WantReadError:
             self._flush()
-        except ssl.SSLError as error:
+        except SSL.Error as error:
             self._flush()  # the alert that says why
-            self.fail((error.reason or type(error).__name__).lower().replace("_", " "))
+            self.fail(word(error))
         else:
             self._flush()
             self._stop_timer()
@@ -255,15 +258,12 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _read(self) -> None:
         """Give the protocol inside all that has come."""
-        # To ask for what is not there costs an exception.
-        while self._inside is not None and (self._in.pending or self._tls.pending()):
-            if self._is_closing or self._is_paused:
-                break
+        while self._inside is not None and not (self._is_closing or self._is_paused):
             try:
-                data = self._tls.read(_READ_BYTES)
-            except ssl.SSLWantReadError:
+                data = self._tls.recv(_RECORD_BYTES)
+            except SSL.WantReadError:
                 break
-            except ssl.SSLError:  # bytes that are no TLS, or the peer's goodbye
+            except SSL.Error:  # bytes that are no TLS, or the peer's goodbye
                 data = b""
             if not data:
                 self.close()
@@ -272,8 +272,9 @@ class TlsConnection(asyncio.BufferedProtocol, asyncio.Transport):
         self._flush()
 
     def _flush(self) -> None:
-        if self._tcp is not None and self._out.pending and not self._tcp.is_closing():
-            self._tcp.write(self._out.read())
+        if self._tcp is not None and not self._tcp.is_closing():
+            while data := ready(self._tls):
+                self._tcp.write(data)
 
     def fail(self, why: str) -> None:
         """End a handshake."""

@@ -1,9 +1,11 @@
 """A provisioning service with real hubs and a clock that stands still until a test moves it."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from firstlight.emulator.answers import Answer
+from firstlight.emulator.authorities import DPS
 from firstlight.emulator.dps.allocation import WebhookCall
 from firstlight.emulator.dps.reading import Fresh, read_enrollment
 from firstlight.emulator.dps.records import Enrollment, EnrollmentGroup, IndividualEnrollment
@@ -13,6 +15,7 @@ from firstlight.emulator.hub.hub import Hub
 from firstlight.emulator.hub.registry import Device, Registry
 from firstlight.emulator.hub.telemetry import Telemetry
 from firstlight.emulator.journal import Journal
+from tests.certificates import Issued
 from tests.emulator.peers import sign, token
 
 NOW = 1_795_000_000.1234567
@@ -72,6 +75,24 @@ class Service:
         """A request of an individual enrollment's device."""
         return self.ask(enrollment.id, enrollment.keys.primary_b64, **changes)
 
+    def ca(self, name: str, authority: Issued, verified: bool = True) -> None:
+        """A CA certificate of the service."""
+        put = self.store.authorities.put
+        put(DPS, name, authority.certificate, verified, self.now_at, self.random)
+
+    def signed(self, id: str, *signers: Issued, **document: Any) -> Enrollment:
+        """A group of one or two signing certificates."""
+        return self.group(id, attestation=certified("signingCertificates", *signers), **document)
+
+    def certified(self, id: str, *leaves: Issued, **document: Any) -> Enrollment:
+        """An individual enrollment of one or two certificates."""
+        return self.device(id, attestation=certified("clientCertificates", *leaves), **document)
+
+    def show(self, id: str, chain: Issued | Sequence[Issued], **changes: Any) -> Request:
+        """A request of a device that shows certificates: its own path, or these."""
+        ders = chain.chain_ders if isinstance(chain, Issued) else [one.der for one in chain]
+        return Request(SCOPE, id, "", chain=tuple(ders), **changes)
+
     def register(self, request: Request) -> Answer:
         return self.dps.register(request, self.now_at)
 
@@ -100,6 +121,15 @@ class Service:
         """Answer the oldest call that has not been answered."""
         call = self.calls.pop(0)
         self.dps.webhook_answered(call.operation_id, status, body, self.now_at)
+
+
+def certified(form: str, *certificates: Issued) -> dict[str, Any]:
+    """An attestation, as a service client sends it."""
+    pair = dict(zip(("primary", "secondary"), certificates, strict=False))
+    return {
+        "type": "x509",
+        "x509": {form: {name: {"certificate": one.pem} for name, one in pair.items()}},
+    }
 
 
 def refused(answer: Answer) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import pytest
 from firstlight.emulator.answers import Refusal
 from firstlight.emulator.dps.metering import DeviceWindows, Window
 from firstlight.emulator.dps.service import API_VERSIONS
+from firstlight.emulator.hub.credential import by_keys
 from tests.emulator.dps.provisioning import NOW, Service, refused
 from tests.emulator.peers import sign
 
@@ -303,7 +304,7 @@ def test_an_initial_twin_that_the_hub_does_not_take_fails_the_registration() -> 
 def test_a_device_that_is_in_the_hub_already_gets_the_keys_of_its_enrollment() -> None:
     service = Service()
     enrollment = service.device("dev-1")
-    service.hubs["hub-a"].put_device("dev-1", service.device("dev-2").keys, NOW)
+    service.hubs["hub-a"].put_device("dev-1", by_keys(service.device("dev-2").keys), NOW)
     service.state(service.own(enrollment))
     assert service.devices()[0].keys == enrollment.keys
 

@@ -25,8 +25,14 @@ def frame(data: bytes, opcode: int = BINARY, is_last: bool = True) -> bytes:
 class Framed:
     """A WebSocket at the emulator; closes itself as a context. status: HTTP's, 101 for one."""
 
-    def __init__(self, azure: RunningAzure, protocols: str = "mqtt", path: str = PATH) -> None:
-        context = ssl.create_default_context(cafile=str(azure.root_pem))
+    def __init__(
+        self,
+        azure: RunningAzure,
+        protocols: str = "mqtt",
+        path: str = PATH,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        context = tls or ssl.create_default_context(cafile=str(azure.root_pem))
         plain = socket.create_connection((azure.host, azure.https_port), PATIENCE_S)
         self.socket = context.wrap_socket(plain, server_hostname="localhost")
         self._stream = self.socket.makefile("rb")

@@ -88,8 +88,13 @@ def webhook_body(
     previous: Registration | None,
     payload: Json | None,
     hubs: Sequence[str],
+    certificate: Json | None = None,
 ) -> bytes:
-    """The AllocationRequest, as JSON. hubs: where the device may go; no keys are in it."""
+    """The AllocationRequest, as JSON. hubs: where the device may go; no keys are in it.
+
+    certificate: the facts of the device's own. Azure's article says that they are in x509, not by
+    which name: here by that of registrationState (device.json).
+    """
     name = "enrollmentGroup"
     if isinstance(enrollment, IndividualEnrollment):
         name = "individualEnrollment"
@@ -97,7 +102,9 @@ def webhook_body(
     if previous is not None and previous.hub is not None:
         context["currentIotHubHostName"] = previous.hub
         context["currentDeviceId"] = previous.device_id
-    context[enrollment.attestation.kind] = {}
+    context[enrollment.attestation.kind] = (
+        {} if certificate is None else {"certificateInfo": certificate}
+    )
     if payload is not None:
         context["payload"] = payload
     # Here, unlike in the service's own answers, the etag is not base64.

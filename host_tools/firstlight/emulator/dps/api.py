@@ -23,6 +23,7 @@ from .reading import Fresh, check_id, read_enrollment
 from .records import Enrollment, IndividualEnrollment
 from .rules import Rules
 from .store import Ids, Shelf, Store
+from .vetting import check_certificates
 
 POLICY = next(iter(DPS_POLICIES))
 
@@ -64,6 +65,7 @@ class ServiceApi:
         id = check_id(id, shelf.kind.id_field)
         fresh = Fresh(now_at, self._random_bytes)
         item = read_enrollment(shelf.kind, id, document, shelf.get(id), fresh)
+        check_certificates(self._rules, self._store, item)
         shelf.put(item)
         return item
 

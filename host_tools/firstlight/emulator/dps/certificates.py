@@ -5,13 +5,14 @@ the certificate itself (X509CertificateInfo in service.json, protocol.md 7).
 """
 
 import base64
-import binascii
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..answers import Json, Refusal
+from ..chains import UNREADABLE, check_readable
 
 _PEM = b"-----BEGIN CERTIFICATE-----"
 
@@ -27,19 +28,27 @@ def read(text: str) -> Json:
             raw = base64.b64decode("".join(text.split()), validate=True)
         load = x509.load_pem_x509_certificate if _PEM in raw else x509.load_der_x509_certificate
         certificate = load(raw)
-        info = _info(certificate)
-    except (ValueError, TypeError, binascii.Error, x509.InvalidVersion):
+        check_readable(certificate)
+        info = facts(certificate)
+    except UNREADABLE:  # binascii.Error is a ValueError
         raise Refusal(400, 400000, "Invalid certificate: neither PEM nor base64 DER.") from None
     pem = certificate.public_bytes(Encoding.PEM).decode()
     return {"certificate": pem, "info": info}
 
 
-def _info(certificate: x509.Certificate) -> Json:
+@lru_cache(maxsize=256)
+def loaded(pem: str) -> x509.Certificate:
+    """The certificate of a PEM that `read` gave."""
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+def facts(certificate: x509.Certificate) -> Json:
+    """X509CertificateInfo."""
     return {
-        "subjectName": _name(certificate.subject),
+        "subjectName": name_of(certificate.subject),
         "sha1Thumbprint": certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303
         "sha256Thumbprint": certificate.fingerprint(hashes.SHA256()).hex().upper(),
-        "issuerName": _name(certificate.issuer),
+        "issuerName": name_of(certificate.issuer),
         "notBeforeUtc": f"{certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
         "notAfterUtc": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
         "serialNumber": f"{certificate.serial_number:X}",
@@ -47,6 +56,6 @@ def _info(certificate: x509.Certificate) -> Json:
     }
 
 
-def _name(name: x509.Name) -> str:
+def name_of(name: x509.Name) -> str:
     """As .NET writes a name: the last part first, with a space after each comma."""
     return ", ".join(part.rfc4514_string() for part in reversed(name.rdns))

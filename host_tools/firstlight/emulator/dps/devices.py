@@ -88,7 +88,7 @@ class RegistrationApi:
         token = call.headers.get("authorization", "")
         # A poll's body means nothing: the Node SDK sends {}.
         body = call.body if has_body else b""
-        return Request(scope, id, token, body, "https", version)
+        return Request(scope, id, token, body, "https", version, call.chain)
 
 
 def _check_form(call: Call) -> None:

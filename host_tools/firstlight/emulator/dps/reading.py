@@ -24,7 +24,9 @@ _POLICIES = ("hashed", "geoLatency", "static", "custom")
 _MAX_HUBS = 50
 _MAX_URL = 2048
 _MAX_CERTIFICATE = 16 * 1024
-_X509 = ("clientCertificates", "signingCertificates", "caReferences")
+_MAX_POLICY = 128
+_OWN_FORMS = ("clientCertificates",)
+_GROUP_FORMS = ("signingCertificates", "caReferences")
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,9 @@ def _kept(document: Json, policy: str, previous: Enrollment | None) -> Json:
     for name in ("initialTwin", "capabilities", "optionalDeviceInformation"):
         if document.get(name) is not None:
             kept[name] = object_in(document, name)
+    if document.get("credentialPolicyName") is not None:
+        # What certificates are issued by: api-version 2025-07-01-preview.
+        kept["credentialPolicyName"] = _text(document, "credentialPolicyName", _MAX_POLICY)
     if "initialTwin" in kept:
         check_twin(kept["initialTwin"])
     if "capabilities" in kept:
@@ -178,7 +183,8 @@ def _attestation(
     given = object_in(document, "attestation")
     form = _choice(given, "type", (SymmetricKey.kind, X509.kind, Tpm.kind))
     if form == X509.kind:
-        return X509(_x509(object_in(given, form), previous))
+        forms = _OWN_FORMS if kind is IndividualEnrollment else _GROUP_FORMS
+        return X509(_x509(object_in(given, form), forms, previous))
     if form == Tpm.kind:
         if kind is not IndividualEnrollment:
             raise _invalid("attestation", "a group cannot have TPM attestation")
@@ -211,17 +217,19 @@ def _tpm(given: Json) -> Json:
     return found
 
 
-def _x509(given: Json, previous: Enrollment | None) -> Json:
-    forms = [name for name in _X509 if given.get(name) is not None]
-    if len(forms) != 1:
-        raise _invalid("x509", "must have one of " + ", ".join(_X509))
+def _x509(given: Json, allowed: tuple[str, ...], previous: Enrollment | None) -> Json:
+    every = (*_OWN_FORMS, *_GROUP_FORMS)
+    forms = [name for name in every if given.get(name) is not None]
+    if len(forms) != 1 or forms[0] not in allowed:
+        raise _invalid("x509", "must have one of " + ", ".join(allowed))
     pair = object_in(given, forms[0])
     is_reference = forms[0] == "caReferences"
     old = previous.attestation if previous else None
     known = old.detail.get(forms[0], {}) if isinstance(old, X509) else {}
     found: Json = {}
     for name in ("primary", "secondary"):
-        if name == "primary" or pair.get(name) is not None:
+        # The secondary may be alone: so a CA that is not to be trusted any more is taken out.
+        if pair.get(name) is not None or (name == "primary" and not pair.get("secondary")):
             found[name] = (
                 _text(pair, name, 256)
                 if is_reference

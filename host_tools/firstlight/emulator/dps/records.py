@@ -60,6 +60,12 @@ class Enrollment:
         return twin
 
     @property
+    def credential_policy(self) -> str | None:
+        """By which its devices' certificates are issued; None if it says nothing."""
+        policy: str | None = self.kept.get("credentialPolicyName")
+        return policy
+
+    @property
     def is_edge(self) -> bool:
         """Whether its devices are IoT Edge ones."""
         return bool(self.kept.get("capabilities", {}).get("iotEdge"))
@@ -111,7 +117,7 @@ class IndividualEnrollment(Enrollment):
 
 
 class EnrollmentGroup(Enrollment):
-    """Any number of devices, whose keys derive from the group's."""
+    """Any number of devices, whose keys derive from the group's, or whose CA it names."""
 
     id_field = "enrollmentGroupId"
 
@@ -212,7 +218,8 @@ class Operation:
 
     record: what became of it, once it has ended: later polls are told the same. Until then it
     waits for a webhook, and needs what the device said: spelling (of its id, of which its key was
-    derived; None for an individual enrollment), its api-version and its payload.
+    derived; None for an individual enrollment), its api-version and its payload, the facts of its
+    certificate, and its csr. issued: the chain that it asked for, base64 of DER, the leaf first.
     """
 
     id: str
@@ -223,6 +230,9 @@ class Operation:
     spelling: str | None = None
     api_version: str = ""
     payload: Json | None = None
+    certificate: Json | None = None
+    csr: str | None = None
+    issued: list[str] = field(default_factory=list)
 
     def document(self) -> Json:
         """All of it, for the journal; read back by `restored_operation`."""
@@ -231,13 +241,19 @@ class Operation:
             "polls_left": self.polls_left,
         }
         if self.record is not None:
-            return document | {"record": self.record.record()}
-        return document | {
-            "group_id": self.group_id,
-            "spelling": self.spelling,
-            "api_version": self.api_version,
-            "payload": self.payload,
-        }
+            issued = {"issued": self.issued} if self.issued else {}
+            return document | issued | {"record": self.record.record()}
+        asked = {"certificate": self.certificate, "csr": self.csr}
+        return (
+            document
+            | {name: value for name, value in asked.items() if value is not None}
+            | {
+                "group_id": self.group_id,
+                "spelling": self.spelling,
+                "api_version": self.api_version,
+                "payload": self.payload,
+            }
+        )
 
 
 def restored_operation(id: str, document: Json) -> Operation:

@@ -12,11 +12,14 @@ A registration is settled when it is made; only a custom allocation waits, for i
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from ..answers import Answer, Json, RandomBytes, Refusal, operation_id, parse_object
 from ..hub.hub import Hub
 from .allocation import NotAllocated, WebhookCall, allocate, read_choice, webhook_body
 from .gate import Gate
+from .issuing import Issuer
 from .metering import DeviceWindows, Window
 from .records import Enrollment, Operation, Registration
 from .rules import API_VERSIONS, MAX_MESSAGE_BYTES, Request, Rules
@@ -33,7 +36,8 @@ class ProvisioningService:
     """DPS over a store and the hubs that are linked to it, by host name.
 
     ask: carries a custom allocation's request to its webhook, and gives what came of it to
-    webhook_answered; without it such a registration fails.
+    webhook_answered; without it such a registration fails. issuer: issues the certificates that
+    are asked for (csr); without it they are refused.
     """
 
     def __init__(
@@ -43,19 +47,21 @@ class ProvisioningService:
         hubs: Mapping[str, Hub],
         random_bytes: RandomBytes,
         ask: Ask | None = None,
+        issuer: Issuer | None = None,
     ) -> None:
         self.rules = rules
         self.store = store
         self.ask = ask
         self._random_bytes = random_bytes
-        self._gate = Gate(rules, store)
+        self._issuer = issuer
+        self._gate = Gate(rules, store, issuer)
         self._settler = Settler(rules, store, hubs, random_bytes)
         self._registrations = Window(rules.registrations_per_minute, 60.0)
         self._polls = DeviceWindows(rules.polls_per_10_s, 10.0)
         self._waiting = {operation.id for operation in store.unfinished()}
 
     def authenticate(self, request: Request, now_at: float) -> Enrollment:
-        """The enrollment that the request's token belongs to; raise Refusal (protocol.md 2.6).
+        """The enrollment that the request is proof of; raise Refusal (protocol.md 2.6).
 
         An individual enrollment hides the groups, as at Azure. A device that no group's key fits
         cannot be told from one with a wrong key: Rules.unknown_enrollment.
@@ -70,6 +76,7 @@ class ProvisioningService:
             body = self._body(request)
             if not claim.enrollment.enabled:
                 return _disabled(claim.id)
+            claim = self._asking(claim, body.get("csr"))
             operation = self._begin(claim, body.get("payload"), now_at)
         except Refusal as refusal:
             return refusal.answer(now_at, self._random_bytes)
@@ -128,6 +135,7 @@ class ProvisioningService:
         except Refusal as refusal:
             self.store.remove_operation(operation_id)
             return claim.id, refusal.why
+        operation.issued = self._issued(claim, record, now_at)
         self.store.end_operation(operation, record)
         return claim.id, _note(record)
 
@@ -150,10 +158,29 @@ class ProvisioningService:
             raise Refusal(400, code, "registrationId is not the connection's.")
         if not isinstance(document.get("payload"), dict | None):
             raise Refusal(400, 400000, "payload is not a JSON object.")
-        if document.get("csr") is not None:
-            where = "a status lookup" if is_lookup else "this local Azure: it issues none"
-            raise Refusal(400, 400000, f"A certificate cannot be asked for (csr) in {where}.")
+        if is_lookup and document.get("csr") is not None:
+            why = "A certificate cannot be asked for (csr) in a status lookup."
+            raise Refusal(400, 400000, why)
         return document
+
+    def _asking(self, claim: Claim, csr: Any) -> Claim:
+        """The claim with the certificate request that came with it, if that is to be answered."""
+        if csr is None:
+            return claim
+        if self._issuer is None:
+            raise Refusal(400, 400000, "A certificate cannot be asked for (csr): none is issued.")
+        policy = claim.enrollment.credential_policy
+        wanted = self._issuer.check(csr, claim.id, claim.api_version, policy)
+        if wanted is None:
+            return claim
+        return replace(claim, csr=wanted, at_hub=self._issuer.at_hub() or claim.at_hub)
+
+    def _issued(self, claim: Claim, record: Registration, now_at: float) -> list[str]:
+        """The chain that the device asked for, once it is assigned; [] for none."""
+        if self._issuer is None or claim.csr is None or record.status != "assigned":
+            return []
+        policy = claim.enrollment.credential_policy
+        return self._issuer.issue(claim.csr, str(record.device_id), policy, now_at)
 
     def _begin(self, claim: Claim, payload: Json | None, now_at: float) -> Operation:
         """Settle the registration, or ask the webhook; raise Refusal for a full quota."""
@@ -169,12 +196,14 @@ class ProvisioningService:
                 raise Refusal(429, 429001, why, retry_after_s=wait_s)
             self._settler.begin(claim, now_at)
             operation.group_id, operation.spelling = claim.group_id, claim.spelling
+            operation.certificate, operation.csr = claim.certificate, claim.csr
             operation.api_version, operation.payload = claim.api_version, payload
             self.store.add_operation(operation)
             self._waiting.add(operation.id)
             self._ask(claim, operation, now_at)
             return operation
         operation.record = self._assign(claim, now_at)
+        operation.issued = self._issued(claim, operation.record, now_at)
         self.store.add_operation(operation)
         return operation
 
@@ -206,6 +235,7 @@ class ProvisioningService:
             self.store.registration(claim.id),
             operation.payload,
             self._settler.hubs_for(claim),
+            claim.certificate,
         )
         self.ask(WebhookCall(operation.id, claim.enrollment.webhook_url, body))
 
@@ -217,9 +247,16 @@ class ProvisioningService:
         enrollment = shelf.get(id)
         if enrollment is None or (operation.group_id is None) != (operation.spelling is None):
             return None
-        return Claim(
-            enrollment, operation.registration_id, operation.spelling, operation.api_version
+        claim = Claim(
+            enrollment,
+            operation.registration_id,
+            operation.spelling,
+            operation.api_version,
+            operation.certificate,
         )
+        if operation.csr is None or self._issuer is None:
+            return claim
+        return replace(claim, csr=operation.csr, at_hub=self._issuer.at_hub())
 
 
 def _disabled_state(id: str) -> Json:
@@ -239,10 +276,13 @@ def _assigning(operation: Operation, retry_after_s: int) -> Answer:
 
 
 def _finished(operation: Operation, record: Registration) -> Answer:
+    state = record.document()
+    if operation.issued:
+        state["issuedCertificateChain"] = operation.issued
     document = {
         "operationId": operation.id,
         "status": record.status,
-        "registrationState": record.document(),
+        "registrationState": state,
     }
     return Answer(200, document, _note(record))
 

@@ -7,12 +7,12 @@ azure-iot-sdk-csharp (ReprovisioningE2ETests) and of azure-iot-cli-extension see
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..answers import Json, RandomBytes, Refusal, etag
+from ..hub.credential import Credential
 from ..hub.hub import Hub
-from ..keys import Keys
 from .allocation import NO_HUB, Choice, NotAllocated, candidates
 from .records import Enrollment, IndividualEnrollment, Registration, Reprovisioning
 from .rules import STICKY_VERSIONS, Rules
@@ -27,12 +27,17 @@ class Claim:
     """Who asks for a hub. id: of the registration, in lower case.
 
     spelling: of the id, of which its key was derived; None for an individual enrollment.
+    certificate: the facts of its own, if it proved itself with one. csr: what a certificate is to
+    be issued for; at_hub: what its hub takes of it, if not what its enrollment says.
     """
 
     enrollment: Enrollment
     id: str
     spelling: str | None
     api_version: str = ""
+    certificate: Json | None = None
+    csr: str | None = None
+    at_hub: Credential | None = field(default=None, repr=False)
 
     @property
     def group_id(self) -> str | None:
@@ -40,9 +45,11 @@ class Claim:
         return None if isinstance(self.enrollment, IndividualEnrollment) else self.enrollment.id
 
     @property
-    def keys(self) -> Keys:
-        """The device's own."""
-        return self.enrollment.attestation.keys_of(self.spelling)
+    def credential(self) -> Credential:
+        """What the device shows its hub."""
+        if self.at_hub is not None:
+            return self.at_hub
+        return self.enrollment.attestation.credential_of(self.spelling, self.certificate)
 
     @property
     def policy(self) -> Reprovisioning:
@@ -139,6 +146,7 @@ class Settler:
         status: str = "assigning",
         **more: Any,
     ) -> Registration:
+        certificate = claim.certificate if self._rules.certificate_info else None
         is_kept = known is not None and (self._rules.keep_created or known.status == "assigning")
         return Registration(
             registration_id=claim.id,
@@ -147,7 +155,7 @@ class Settler:
             created_at=known.created_at if known is not None and is_kept else now_at,
             updated_at=now_at,
             etag=etag(now_at, self._random_bytes),
-            proof=claim.enrollment.attestation.result(claim.group_id),
+            proof=claim.enrollment.attestation.result(claim.group_id, certificate),
             **more,
         )
 
@@ -175,7 +183,7 @@ class Settler:
         """With the webhook's twin or the enrollment's, or with an empty one."""
         twin: Json = choice.twin or claim.enrollment.initial_twin or {}
         self._hubs[choice.hub].put_device(
-            device_id, claim.keys, now_at, initial_twin=twin, edge=claim.enrollment.is_edge
+            device_id, claim.credential, now_at, initial_twin=twin, edge=claim.enrollment.is_edge
         )
 
     def _stay(self, claim: Claim, choice: Choice, known: Registration, now_at: float) -> str:
@@ -185,7 +193,9 @@ class Settler:
         if device is None or (is_reset and self._rules.reset_on_same_hub):
             self._create(claim, choice, device_id, now_at)
         else:
-            self._hubs[choice.hub].put_device(device_id, claim.keys, now_at, edge=device.edge)
+            self._hubs[choice.hub].put_device(
+                device_id, claim.credential, now_at, edge=device.edge
+            )
         if claim.policy.update or self._rules.never_substatus == "again":
             return _AGAIN
         return known.substatus or _FIRST
@@ -197,6 +207,6 @@ class Settler:
             return
         # First into the new hub: if that refuses it, nothing has happened to it in the old one.
         self._hubs[choice.hub].put_device(
-            device_id, claim.keys, now_at, edge=device.edge, moved=old.data_of(device_id)
+            device_id, claim.credential, now_at, edge=device.edge, moved=old.data_of(device_id)
         )
         old.remove_device(device_id)

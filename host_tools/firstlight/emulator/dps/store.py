@@ -5,11 +5,16 @@ Holds and finds; decides nothing, does no I/O of its own, and never grows beyond
 """
 
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
+from cryptography import x509
+
+from .. import chains
 from ..answers import Refusal
+from ..authorities import DPS, Authorities
 from ..journal import Journal, Nowhere
+from .attestation import REFERENCE
 from .records import (
     Enrollment,
     EnrollmentGroup,
@@ -57,7 +62,10 @@ class Ids:
 
 
 class Shelf:
-    """Enrollments of one kind, by id, up to a quota. name: their kind in the journal."""
+    """Enrollments of one kind, by id, up to a quota for each attestation.
+
+    name: their kind in the journal.
+    """
 
     def __init__(
         self, kind: type[Enrollment], quota: int, name: str = "", journal: Journal | None = None
@@ -69,27 +77,34 @@ class Shelf:
         self._journal = journal or Nowhere()
         self._items: dict[str, Enrollment] = {}
         self._preferred: tuple[Enrollment, ...] | None = None
+        self._counts: Counter[str] = Counter()
+        self._marked: dict[str, dict[str, None]] = {}
         for id, record in self._journal.load(name):
-            self._items[id] = restored_enrollment(kind, record)
-            self.ids.add(id)
+            self._keep(id, restored_enrollment(kind, record))
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def count(self, attestation: str) -> int:
+        """How many have an attestation of that kind."""
+        return self._counts[attestation]
 
     def get(self, id: str) -> Enrollment | None:
         return self._items.get(id)
 
     def put(self, item: Enrollment) -> None:
         """Add or replace; raise Refusal when the quota is full."""
-        if item.id not in self._items and len(self._items) >= self._quota:
+        old, kind = self._items.get(item.id), item.attestation.kind
+        is_more = old is None or old.attestation.kind != kind
+        if is_more and self._counts[kind] >= self._quota:
             raise Refusal(400, 400000, "The quota of enrollments is full.")
         self._journal.put(self._name, item.id, item.record())
-        self._items[item.id] = item
-        self.ids.add(item.id)
+        self._keep(item.id, item)
         self._preferred = None
 
     def remove(self, id: str) -> None:
         """Forget one that is there; raise KeyError."""
+        self._leave(self._items[id])
         del self._items[id]
         self._journal.delete(self._name, id)
         self.ids.discard(id)
@@ -105,12 +120,41 @@ class Shelf:
             self._preferred = tuple(found)
         return self._preferred
 
+    def marked(self, mark: str) -> list[Enrollment]:
+        """Those that a certificate is in, the enabled ones first: see Attestation.marks."""
+        found = [self._items[id] for id in self._marked.get(mark, ())]
+        return sorted(found, key=lambda item: not item.enabled)
+
+    def _keep(self, id: str, item: Enrollment) -> None:
+        old = self._items.get(id)
+        if old is not None:
+            self._leave(old)
+        self._items[id] = item
+        self.ids.add(id)
+        self._counts[item.attestation.kind] += 1
+        for mark in item.attestation.marks:
+            self._marked.setdefault(mark, {})[id] = None
+
+    def _leave(self, item: Enrollment) -> None:
+        """Forget what it is found by, apart from its id."""
+        self._counts[item.attestation.kind] -= 1
+        for mark in item.attestation.marks:
+            del self._marked[mark][item.id]
+            if not self._marked[mark]:
+                del self._marked[mark]
+
 
 class Store:
-    """The state of one provisioning service, read from the journal when it is made."""
+    """The state of one provisioning service, read from the journal when it is made.
 
-    def __init__(self, journal: Journal | None = None) -> None:
+    authorities: where its CA certificates are.
+    """
+
+    def __init__(
+        self, journal: Journal | None = None, authorities: Authorities | None = None
+    ) -> None:
         self._journal = journal = journal or Nowhere()
+        self.authorities = authorities or Authorities(journal)
         # To write out a record takes longer than to make one: not for a journal that forgets it.
         self._keeps = type(journal) is not Nowhere
         self.individuals = Shelf(IndividualEnrollment, MAX_REGISTRATIONS, "individual", journal)
@@ -122,6 +166,21 @@ class Store:
             self._keep(id, Registration(**record))
         for id, document in journal.load("operation"):
             self._operations[id] = restored_operation(id, document)
+
+    def group_of(self, certificate: x509.Certificate) -> Enrollment | None:
+        """The group that was made of a CA's certificate, an enabled one before others."""
+        found = [group for mark in self._marks(certificate) for group in self.groups.marked(mark)]
+        return min(found, key=lambda group: not group.enabled, default=None)
+
+    def rival_of(self, item: Enrollment) -> Enrollment | None:
+        """Another enrollment with a certificate of this one's, if there is one."""
+        for mark in item.attestation.marks:
+            for one in self._alike(mark):
+                for shelf in (self.individuals, self.groups):
+                    for other in shelf.marked(one):
+                        if other.id != item.id or shelf.kind is not type(item):
+                            return other
+        return None
 
     def add_operation(self, operation: Operation) -> None:
         """Keep it; the oldest is forgotten when there are too many."""
@@ -190,6 +249,19 @@ class Store:
             return
         for id in self.members.get(enrollment.id, ()):
             self.remove_registration(id)
+
+    def _marks(self, certificate: x509.Certificate) -> list[str]:
+        """Everything that a certificate is known by."""
+        names = self.authorities.named(DPS, certificate)
+        return [chains.thumbprint(certificate), *(REFERENCE + name for name in names)]
+
+    def _alike(self, mark: str) -> list[str]:
+        """A mark, and the others of the same certificate if that is a CA's that we know."""
+        for known in self.authorities.all(DPS):
+            marks = self._marks(known.certificate)
+            if mark in marks:
+                return marks
+        return [mark]
 
     def _keep(self, id: str, record: Registration) -> None:
         old = self._registrations.get(id)

@@ -6,6 +6,7 @@ Pure. Without a token, for only this machine can ask:
     GET    /emulator/connections
     DELETE /emulator/connections/{hub}/{device}      kicks the device
            /emulator/faults...                       faults' own
+           /emulator/certificates...                 CA certificates' own
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ Kick = Callable[[str], bool]
 class OwnApi:
     """info, connections: what to show; kick: by hub, ends a device's connection.
 
-    faults: answers the calls that are faults' own.
+    faults, certificates: answer the calls that are their own.
     """
 
     def __init__(
@@ -30,12 +31,13 @@ class OwnApi:
         kick: Mapping[str, Kick],
         random_bytes: RandomBytes,
         faults: Handle | None = None,
+        certificates: Handle | None = None,
     ) -> None:
         self._info = info
         self._connections = connections
         self._kick = kick
         self._random_bytes = random_bytes
-        self._faults = faults
+        self._parts = {"faults": faults, "certificates": certificates}
 
     def handle(self, call: Call, now_at: float) -> Answer:
         """Answer a call; a refusal is an Answer too."""
@@ -47,8 +49,9 @@ class OwnApi:
     def _route(self, call: Call, now_at: float) -> Answer:
         _, first, *rest = [*call.path.strip("/").split("/"), ""]
         rest = rest[:-1]
-        if first == "faults" and self._faults is not None:
-            return self._faults(call, now_at)
+        part = self._parts.get(first)
+        if part is not None:
+            return part(call, now_at)
         if first == "info" and not rest:
             return _only("GET", call, lambda: Answer(200, self._info()))
         if first == "connections" and not rest:

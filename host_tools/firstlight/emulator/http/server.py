@@ -6,7 +6,6 @@ acknowledged before it is kept. Decides nothing: the services are pure.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from typing import Any
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
+from OpenSSL import SSL
 
 from ..answers import Answer, Refusal
 from ..events import event
@@ -74,7 +74,7 @@ class HttpServer:
         self._handling: set[asyncio.Task[Any] | None] = set()
         self.streams = 0
 
-    async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
+    async def start(self, door: socket.socket, context: SSL.Context) -> int:
         """Listen at a bound socket; return the port. Once for each; raise OSError."""
         if self._runner is None:
             self._runner = await self._set_up()
@@ -143,7 +143,8 @@ class HttpServer:
         except TimeoutError:
             raise web.HTTPRequestTimeout from None
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-        call = Call(request.method, request.path, request.query, headers, body)
+        chain = talk_of(request).chain()
+        call = Call(request.method, request.path, request.query, headers, body, chain)
         try:
             place = routing.find(self._back.names, call.method, call.path, request.host)
             answer = await self._answer(place, call, request)

@@ -109,6 +109,10 @@ class Talk(web.RequestHandler):
         assert self._wire is not None  # noqa: S101  (connection_made comes before any request)
         return self._wire
 
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates that the client showed, DER, the leaf first; () for none."""
+        return tuple(self.wire.get_extra_info("peer_chain", ()))
+
     def abort(self) -> None:
         """End the connection at once."""
         if self._wire is not None:

@@ -173,7 +173,7 @@ class Gate:
         )
         talk, peer = talk_of(request), _peer(request)
         wire = Wire(socket, talk.wire, self._commit, partial(self._not_kept, peer))
-        session = Session(self._cloud, wire, peer)
+        session = Session(self._cloud, wire, peer, talk.chain)
         talk.upgrade(session.close)
         await socket.prepare(request)
         watch = Watch(session, self._bounds, self._cloud.clock)

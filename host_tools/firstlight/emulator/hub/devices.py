@@ -1,7 +1,8 @@
 """A hub's device API over HTTPS: telemetry in, messages to the device out.
 
-Pure logic: a call in, an Answer out. A device shows its own token; a policy with DeviceConnect may
-speak for any. There are no twins and no direct methods over HTTPS, as at Azure.
+Pure logic: a call in, an Answer out. A device shows its own token, or no token and a certificate;
+a policy with DeviceConnect may speak for any. There are no twins and no direct methods over
+HTTPS, as at Azure.
 
     POST   /devices/{id}/messages/events                               telemetry
     GET    /devices/{id}/messages/deviceBound                          the next message, or 204
@@ -24,6 +25,7 @@ from ..policies import DEVICE_CONNECT, Policies, covers
 from ..rest import Call
 from . import headers
 from .hub import Hub
+from .proving import NotProven, prove
 from .refusals import refused, unknown_device
 from .registry import Device
 from .telemetry import MAX_MESSAGE_BYTES, Message
@@ -84,8 +86,17 @@ class DeviceApi:
         return answer()
 
     def _authenticate(self, call: Call, now_at: float, device_id: str) -> None:
+        authorization = call.headers.get("authorization", "")
+        if authorization or not call.chain:
+            self._judge_token(authorization, now_at, device_id)
+        else:
+            self._judge_chain(call, now_at, device_id)
+        if not call.query.get("api-version"):
+            raise Refusal(400, 400001, "The api-version is missing.")
+
+    def _judge_token(self, authorization: str, now_at: float, device_id: str) -> None:
         try:
-            token = sas.parse(call.headers.get("authorization", ""))
+            token = sas.parse(authorization)
         except sas.BadToken as bad:
             raise _unauthorized(str(bad)) from None
         path = f"devices/{device_id}"
@@ -99,8 +110,16 @@ class DeviceApi:
         _check_device(device, None if token.key_name else token)
         if token.expires_at <= now_at:
             raise _unauthorized("the token has expired")
-        if not call.query.get("api-version"):
-            raise Refusal(400, 400001, "The api-version is missing.")
+
+    def _judge_chain(self, call: Call, now_at: float, device_id: str) -> None:
+        device = self._hub.registry.get(device_id)
+        if device is not None:
+            rules, trust = self._hub.rules, self._hub.trust
+            try:
+                prove(device, call.chain, trust, now_at, rules.thumbprint_times)
+            except NotProven as not_proven:
+                raise _unauthorized(str(not_proven)) from None
+        _check_device(device, None)
 
     def _check_resource(self, token: sas.Token, path: str) -> None:
         # Its own, or a part of it: some sign .../messages/events.
@@ -143,7 +162,7 @@ def _unauthorized(why: str) -> Refusal:
 
 
 def _check_device(device: Device | None, token: sas.Token | None) -> None:
-    """token: the device's own; None where a policy speaks for it."""
+    """token: the device's own; None where a policy or a certificate speaks for it."""
     if device is None:
         raise _unauthorized("unknown device")
     if not device.enabled:

@@ -1,18 +1,21 @@
 """Who may connect to a hub: the judgement of a device's CONNECT.
 
-Pure logic, no clock: it reads the registry and changes nothing. Facts: protocol.md 6.1 and 6.7;
-iot-mqtt-connect-to-iot-hub.
+Pure logic, no clock: it reads the registry and changes nothing. A device shows a token as its
+password, or no password and a certificate; of both, the token counts. Facts: protocol.md 6.1 and
+6.7; iot-mqtt-connect-to-iot-hub.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from .. import sas
 from ..answers import Refusal
 from ..policies import DEVICE_CONNECT, Policies
+from .proving import NotProven, Trust, prove
 from .registry import Device, Registry
-from .rules import Connacks
+from .rules import HubRules
 
 NOT_AUTHORIZED = 5
 IDENTIFIER_REJECTED = 2
@@ -30,25 +33,37 @@ class NotAdmitted(Exception):
 
 @dataclass(frozen=True)
 class Admission:
-    """A CONNECT that passed. expires_at: Unix seconds, when the connection must end."""
+    """A CONNECT that passed. expires_at: Unix seconds, when the connection must end, or None."""
 
     device_id: str
-    expires_at: int
+    expires_at: int | None
 
 
 class Entry:
-    """The door of one hub. policies: its shared access policies; None: it has none."""
+    """The door of one hub. policies: its shared access policies; None: it has none.
+
+    trust: whose certificates it takes.
+    """
 
     def __init__(
-        self, hub: str, registry: Registry, policies: Policies | None, connacks: Connacks
+        self, hub: str, registry: Registry, policies: Policies | None, rules: HubRules
     ) -> None:
         self._hub = hub.lower()
         self._registry = registry
         self._policies = policies
-        self._codes = connacks
+        self._rules = rules
+        self._codes = rules.connacks
+        self.trust = Trust()
 
-    def admit(self, user: str, password: str, client_id: str, now_at: float) -> Admission:
-        """Judge a CONNECT; raise NotAdmitted."""
+    def admit(
+        self,
+        user: str,
+        password: str,
+        client_id: str,
+        now_at: float,
+        chain: Sequence[bytes] = (),
+    ) -> Admission:
+        """Judge a CONNECT; raise NotAdmitted. chain: what TLS carried, DER, the leaf first."""
         match = _USER.fullmatch(user)
         if match is None or not _VERSION.fullmatch(match["version"]):
             raise NotAdmitted(
@@ -57,17 +72,42 @@ class Entry:
             )
         if client_id != match["device"]:
             raise NotAdmitted(self._codes.client_id, "the client id is not the device id")
-        token = self._token(password, now_at)
         device = self._registry.get(client_id)
-        if token.key_name:
-            self._judge_policy(token, client_id, now_at)
-        else:
-            self._judge_device(token, client_id, device)
+        expires_at = (
+            self._judge_token(password, client_id, device, now_at)
+            if password or not chain
+            else self._judge_chain(chain, device, now_at)
+        )
         if device is None:
             raise NotAdmitted(self._codes.unknown, "unknown device")
         if not device.enabled:
             raise NotAdmitted(self._codes.disabled, "the device is disabled")
-        return Admission(device.id, token.expires_at)
+        return Admission(device.id, expires_at)
+
+    def _judge_token(
+        self, password: str, device_id: str, device: Device | None, now_at: float
+    ) -> int:
+        token = self._token(password, now_at)
+        if token.key_name:
+            self._judge_policy(token, device_id, now_at)
+        else:
+            self._judge_device(token, device_id, device)
+        return token.expires_at
+
+    def _judge_chain(
+        self, chain: Sequence[bytes], device: Device | None, now_at: float
+    ) -> int | None:
+        """When the connection must end, if it must."""
+        if device is None:
+            return None
+        rules = self._rules
+        try:
+            expires_at = prove(device, chain, self.trust, now_at, rules.thumbprint_times)
+        except NotProven as not_proven:
+            codes = self._codes
+            code = codes.expired if not_proven.has_expired else codes.wrong_key
+            raise NotAdmitted(code, str(not_proven)) from None
+        return int(expires_at) if rules.ends_with_certificate else None
 
     def _token(self, password: str, now_at: float) -> sas.Token:
         try:

@@ -4,7 +4,7 @@ Pure logic: no sockets and no clock. A connection is known here only as a Line. 
 journaled at once; whoever carries the answer commits. Facts: protocol.md 6.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..answers import Json, RandomBytes
 from ..journal import Journal, Nowhere
@@ -22,6 +22,7 @@ from .entry import (
 from .line import Line
 from .members import Members, twin_parts
 from .meter import Meter
+from .proving import Trust
 from .registry import Device, Registry
 from .rules import HubRules
 from .telemetry import MAX_MESSAGE_BYTES, Foreign, Message, Telemetry, parse_properties
@@ -41,6 +42,7 @@ class Hub(Members):
     """One IoT hub. registry: its devices; telemetry: where what they say goes.
 
     policies: its shared access policies; None: only devices' own keys are taken at CONNECT.
+    Until it is told whom to believe, it takes only certificates whose thumbprint it knows.
     """
 
     def __init__(
@@ -57,15 +59,31 @@ class Hub(Members):
         super().__init__(name, registry, random_bytes, journal, rules)
         self.policies = policies
         self._telemetry = telemetry
-        self._entry = Entry(name, registry, policies, rules.connacks)
+        self._entry = Entry(name, registry, policies, rules)
         self._calls = methods.Calls()
         self._twin_meter = Meter(rules.twin_requests_per_s)
 
+    @property
+    def trust(self) -> Trust:
+        """Whose certificates it takes, beside those whose thumbprint it knows."""
+        return self._entry.trust
+
+    def believe(self, trust: Trust) -> None:
+        """Take these authorities' certificates from now on."""
+        self._entry.trust = trust
+
     # A device's connection.
 
-    def admit(self, user: str, password: str, client_id: str, now_at: float) -> Admission:
-        """Judge a CONNECT; raise NotAdmitted."""
-        return self._entry.admit(user, password, client_id, now_at)
+    def admit(
+        self,
+        user: str,
+        password: str,
+        client_id: str,
+        now_at: float,
+        chain: Sequence[bytes] = (),
+    ) -> Admission:
+        """Judge a CONNECT; raise NotAdmitted. chain: what TLS carried, DER, the leaf first."""
+        return self._entry.admit(user, password, client_id, now_at, chain)
 
     def attach(
         self, device_id: str, line: Line, now_at: float, clean: bool = True

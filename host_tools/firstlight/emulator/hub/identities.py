@@ -11,9 +11,9 @@ from typing import Any
 
 from ..answers import Json, RandomBytes, Refusal, object_in
 from ..keys import Keys, check_key, new_keys
+from .credential import AUTHENTICATIONS, SELF_SIGNED, Thumbprints
 from .registry import Device
 
-_AUTHENTICATIONS = ("sas", "selfSigned", "certificateAuthority", "none")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")  # SHA-1 or SHA-256
 _MAX_REASON = 128
 _MAX_SCOPE = 256
@@ -26,7 +26,7 @@ class Identity:
 
     keys: Keys
     auth: str
-    thumbprints: tuple[str | None, str | None]
+    thumbprints: Thumbprints
     enabled: bool
     status_reason: str | None
     edge: bool
@@ -54,7 +54,7 @@ def read_identity(document: Json, known: Device | None, random_bytes: RandomByte
     return Identity(
         keys=keys,
         auth=auth,
-        thumbprints=_thumbprints(authentication, known),
+        thumbprints=_thumbprints(authentication, auth, known),
         enabled=_enabled(document, known),
         status_reason=_reason(document, known),
         edge=_edge(document, known),
@@ -79,8 +79,8 @@ def _auth(authentication: Json, known: Device | None) -> str:
         if any(object_in(authentication, "x509Thumbprint", _CODE).values()):
             return "selfSigned"
         return known.auth if known and not authentication else "sas"
-    if value not in _AUTHENTICATIONS:
-        raise _invalid("authentication.type", "must be one of " + ", ".join(_AUTHENTICATIONS))
+    if value not in AUTHENTICATIONS:
+        raise _invalid("authentication.type", "must be one of " + ", ".join(AUTHENTICATIONS))
     return str(value)
 
 
@@ -93,11 +93,13 @@ def _keys(pair: Json, otherwise: Keys) -> Keys:
     return Keys(*found)
 
 
-def _thumbprints(authentication: Json, known: Device | None) -> tuple[str | None, str | None]:
+def _thumbprints(authentication: Json, auth: str, known: Device | None) -> Thumbprints:
+    """Of a device that is known by them; another has none."""
     pair = object_in(authentication, "x509Thumbprint", _CODE)
-    if not pair and known is not None:
-        return known.thumbprints
-    return _thumbprint(pair, "primaryThumbprint"), _thumbprint(pair, "secondaryThumbprint")
+    found = _thumbprint(pair, "primaryThumbprint"), _thumbprint(pair, "secondaryThumbprint")
+    if auth != SELF_SIGNED:
+        return None, None
+    return known.thumbprints if known is not None and not pair else found
 
 
 def _thumbprint(pair: Json, name: str) -> str | None:

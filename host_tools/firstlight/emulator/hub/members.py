@@ -5,7 +5,8 @@ its session with it, and loses its connection.
 """
 
 from ..answers import Json, Refusal
-from ..keys import Keys
+from ..keys import new_keys
+from .credential import Credential
 from .messaging import Messaging
 from .registry import Device
 from .twins import Twin, restored
@@ -17,15 +18,16 @@ class Members(Messaging):
     def put_device(
         self,
         device_id: str,
-        keys: Keys,
+        credential: Credential,
         now_at: float,
         *,
         initial_twin: Json | None = None,
         edge: bool = False,
         moved: Json | None = None,
     ) -> Device:
-        """Create the device, or give it new keys; raise Refusal for an id or a twin that is bad.
+        """Create the device, or change what it authenticates with; it keeps its twin then.
 
+        Raise Refusal for an id or a twin that is bad.
         initial_twin: {"tags", "properties": {"desired"}}; moved: what another hub's data_of
         gave. Either takes the place of the twin that is there, if there is one.
         """
@@ -36,15 +38,24 @@ class Members(Messaging):
             twin = Twin(now_at)
             tags, desired = twin_parts(initial_twin)
             twin.replace(tags or {}, desired or {}, now_at)
-        device = self.registry.get(device_id)
-        if device is None:
-            device = self.registry.create(device_id, keys, now_at, edge)
-        elif (device.keys, device.edge, device.auth) != (keys, edge, "sas"):
-            device.keys, device.edge, device.auth = keys, edge, "sas"
-            self.registry.put(device)
+        device = self._identify(device_id, credential, now_at, edge)
         if twin is not None:
             device.twin = twin
             self.registry.save_twin(device)
+        return device
+
+    def _identify(
+        self, device_id: str, credential: Credential, now_at: float, edge: bool
+    ) -> Device:
+        device = self.registry.get(device_id)
+        known = device.keys if device is not None else None
+        keys = credential.keys or known or new_keys(self.random_bytes)
+        if device is None:
+            device = self.registry.create(device_id, keys, now_at, edge)
+        wanted = (keys, edge, credential.auth, credential.thumbprints)
+        if (device.keys, device.edge, device.auth, device.thumbprints) != wanted:
+            device.keys, device.edge, device.auth, device.thumbprints = wanted
+            self.registry.put(device)
         return device
 
     def data_of(self, device_id: str) -> Json | None:

@@ -27,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
 class Device:
     """One device of the registry. Times are Unix seconds; None: never.
 
-    auth: sas, selfSigned, certificateAuthority or none; only sas is served yet.
+    auth: sas, selfSigned, certificateAuthority or none; keys: nobody's but for sas.
     etag: of the identity, without quotes; the twin has its own. line: its connection, if any.
     """
 

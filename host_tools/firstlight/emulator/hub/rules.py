@@ -26,7 +26,8 @@ class Connacks:
     """CONNACK's code for each reason to refuse a device.
 
     5 was observed for a wrong key, a token that has expired, and an unknown device; what 2, 3 and
-    4 stand for at a hub is UNCERTAIN (protocol.md 6.7).
+    4 stand for at a hub is UNCERTAIN (protocol.md 6.7). wrong_key and expired: of a certificate
+    as of a token.
     """
 
     bad_user: int = 5
@@ -49,6 +50,10 @@ class HubRules:
     connection (observed, azure-iot-sdk-c#1695), or take it as it is.
     session_present: whether CONNACK says so when a session of CleanSession 0 goes on (observed).
     twin_requests_per_s: of all devices together, beyond it 429; None: no limit.
+    thumbprint_times: whether a certificate that is known by its thumbprint must be in its validity
+    (Azure/iotedge#621 says so of a hub).
+    ends_with_certificate: whether a connection ends when its device's certificate expires; no
+    document says so (MicrosoftDocs/azure-docs#66723), and a hub judges at CONNECT.
     """
 
     connacks: Connacks = field(default_factory=Connacks)
@@ -57,6 +62,8 @@ class HubRules:
     raw_properties: str = "close"
     session_present: bool = True
     twin_requests_per_s: int | None = None
+    thumbprint_times: bool = True
+    ends_with_certificate: bool = False
 
     def check(self) -> None:
         """Raise UsageError naming the first rule that cannot be."""

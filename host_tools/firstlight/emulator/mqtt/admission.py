@@ -20,26 +20,30 @@ _DPS_USER = re.compile(
 )
 
 
-def admit(cloud: Cloud, packet: Connect, over: str) -> Role:
+def admit(cloud: Cloud, packet: Connect, over: str, chain: tuple[bytes, ...] = ()) -> Role:
     """Judge a CONNECT by its user name; raise NotAdmitted with CONNACK's code.
 
-    over: mqtt, or websocket.
+    over: mqtt, or websocket; chain: the certificates that TLS carried, DER, the leaf first.
     """
-    user = packet.user or ""
+    user, rules = packet.user or "", cloud.rules
+    refuses_empty = rules.empty_password == "refuse"  # noqa: S105  (a setting, no password)
+    if chain and packet.password == "" and refuses_empty:
+        raise NotAdmitted(rules.token_code, "an empty password beside a certificate")
     match = _DPS_USER.fullmatch(user)
     if match is not None:
-        return _admit_to_dps(cloud, packet, match, over)
+        return _admit_to_dps(cloud, packet, match, over, chain)
     at_hub = cloud.hubs.get(user.partition("/")[0].lower())
     if at_hub is not None:  # which judges the rest of the name
-        return HubRole(cloud, at_hub, packet)
+        return HubRole(cloud, at_hub, packet, chain)
     name = hub.hub_of(user)
     if name is None:
-        code = cloud.rules.user_code
-        raise NotAdmitted(code, "the user name is neither DPS's nor a hub's")
+        raise NotAdmitted(rules.user_code, "the user name is neither DPS's nor a hub's")
     raise NotAdmitted(NOT_AUTHORIZED, f"no hub {name} here")
 
 
-def _admit_to_dps(cloud: Cloud, packet: Connect, match: re.Match[str], over: str) -> DpsRole:
+def _admit_to_dps(
+    cloud: Cloud, packet: Connect, match: re.Match[str], over: str, chain: tuple[bytes, ...]
+) -> DpsRole:
     rules = cloud.rules
     id, version = match["id"], match["version"]
     _check(packet.client_id == id, rules.id_code, "the client id is not the registration id")
@@ -48,7 +52,8 @@ def _admit_to_dps(cloud: Cloud, packet: Connect, match: re.Match[str], over: str
     if rules.parallel == "oldest" and id.lower() in cloud.dps_lines:
         code = rules.id_code or IDENTIFIER_REJECTED
         raise NotAdmitted(code, "the registration id is connected already")
-    request = Request(match["scope"], id, packet.password or "", api_version=version)
+    token = packet.password or ""
+    request = Request(match["scope"], id, token, api_version=version, chain=chain)
     if cloud.auth_at == "connect":
         try:
             cloud.dps.authenticate(request, cloud.clock())

@@ -1,7 +1,7 @@
 """The time bounds of an MQTT conversation, whatever carries it: one timer that closes it.
 
 Knows no transport and no topic. Bounds of time go by the loop's clock, which nobody sets; only a
-token's expiry goes by the clock of the services.
+token's or a certificate's expiry goes by the clock of the services.
 """
 
 import asyncio
@@ -91,5 +91,6 @@ class Watch:
         if self._midway_since is not None:
             waits.append((self._midway_since + self._bounds.packet_s - now, "half a packet came"))
         if session.expires_at is not None:
-            waits.append((session.expires_at - self._clock(), "the token has expired"))
+            left_s = session.expires_at - self._clock()
+            waits.append((left_s, f"the {session.shown} has expired"))
         return min(waits)

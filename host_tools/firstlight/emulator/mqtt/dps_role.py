@@ -4,6 +4,7 @@ No I/O. Topics: protocol.md 2.1; what it leaves open is in rules.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import unquote
 
 from ..answers import Answer
@@ -23,11 +24,12 @@ _MAX_RID = 128
 
 
 class DpsRole:
-    """A device on its way through DPS. Its token is judged at each request (protocol.md 2.7)."""
+    """A device on its way through DPS, which judges each of its requests (protocol.md 2.7)."""
 
     part = "dps"
     hub_name = ""
     expires_at: float | None = None
+    shown = "token"
 
     def __init__(self, cloud: Cloud, request: Request, over: str) -> None:
         self._cloud = cloud
@@ -88,9 +90,7 @@ class DpsRole:
 
     def _ask(self, what: str, body: bytes, rid: str, operation: str = "") -> Reply:
         cloud, now_at, own = self._cloud, self._cloud.clock(), self._request
-        request = Request(
-            own.id_scope, own.registration_id, own.token, body, own.over, own.api_version
-        )
+        request = replace(own, body=body)
         asked: dict[str, Callable[[], Answer]] = {
             "register": lambda: cloud.dps.register(request, now_at),
             "poll": lambda: cloud.dps.poll(request, operation, now_at),

@@ -4,6 +4,7 @@ No I/O. Topics: protocol.md 6.
 """
 
 from ..answers import Refusal, parse_object
+from ..chains import BadChain, read
 from ..events import event
 from ..hub import methods, topics
 from ..hub.hub import Hub
@@ -20,21 +21,26 @@ class HubRole:
     max_silence_s = 1767.0  # protocol.md 6.7: 29.45 minutes, whatever the keepalive
     ignores_qos2 = denies_softly = False
 
-    def __init__(self, cloud: Cloud, hub: Hub, packet: Connect) -> None:
+    def __init__(
+        self, cloud: Cloud, hub: Hub, packet: Connect, chain: tuple[bytes, ...] = ()
+    ) -> None:
         self._cloud = cloud
         self._hub = hub
         self.hub_name = hub.name
         now_at = cloud.clock()
-        admission = hub.admit(packet.user or "", packet.password or "", packet.client_id, now_at)
+        user, password = packet.user or "", packet.password or ""
+        admission = hub.admit(user, password, packet.client_id, now_at, chain)
         self.id = admission.device_id
         self.expires_at: float | None = admission.expires_at
+        self.shown = "token" if password or not chain else "certificate"
+        self._by = _certificate_of(chain) if self.shown == "certificate" else ""
         self._will = packet.will
         self._is_clean = packet.clean
 
     def begin(self, line: Line) -> Kept | None:
         """Take the device's place at the hub; the connection that had it ends."""
         known = self._hub.attach(self.id, line, self._cloud.clock(), self._is_clean)
-        self._tell(f"connected to {self._hub.name}")
+        self._tell(f"connected to {self._hub.name}{self._by}")
         return None if known is None else Kept(known, self._hub.rules.session_present)
 
     def leave(self) -> None:
@@ -125,3 +131,11 @@ class HubRole:
 
     def _tell(self, what: str, **more: int) -> None:
         self._cloud.emit(event(self._cloud.clock(), "hub", self.id, what, **more))
+
+
+def _certificate_of(chain: tuple[bytes, ...]) -> str:
+    """Whose certificate it came with, for the log; "" for none."""
+    try:
+        return f" with a certificate of {read(chain[:1]).common_name!r}" if chain else ""
+    except BadChain:
+        return ""  # a hub would not have let it in

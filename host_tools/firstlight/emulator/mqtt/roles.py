@@ -57,7 +57,8 @@ class Reply:
 
 
 class Role(Protocol):
-    """What session.py needs to know. expires_at: Unix seconds at which the connection ends.
+    """What session.py needs to know. expires_at: Unix seconds at which the connection ends, for
+    what the device showed expires then: a token or a certificate.
 
     hub_name: empty at DPS. max_silence_s: how long the device may be silent, whatever its
     keepalive. ignores_qos2: a PUBLISH with QoS 2 does not end the connection; denies_softly: nor
@@ -71,6 +72,7 @@ class Role(Protocol):
     ignores_qos2: bool
     denies_softly: bool
     expires_at: float | None
+    shown: str
 
     def begin(self, line: Line) -> Kept | None:
         """The connection is up, and CONNACK is next; the session that it goes on with, if any."""

@@ -13,6 +13,7 @@ _WORDS = {
     "denied_subscribe": ("close", "failure"),
     "parallel": ("allow", "newest", "oldest"),
     "after_error": ("keep", "close"),
+    "empty_password": ("accept", "refuse"),
 }
 _MAX_SILENCE_S = 24 * 3600.0
 
@@ -32,6 +33,8 @@ class ConnectionRules:
     parallel: connections with one registration id: allow; newest: the older one ends; oldest: the
     newer one is refused with id_code, or 2 (1.5).
     after_error: after an answer that no repetition mends (4xx, not 429): keep, or close (2.7).
+    empty_password: of a device with a certificate, which need not send one at all: accept it, or
+    refuse it with token_code, at a hub too (1.2, 6.1).
     max_silence_s: how long silence may last, however long the keepalive (1.5).
     """
 
@@ -45,6 +48,7 @@ class ConnectionRules:
     denied_subscribe: str = "close"
     parallel: str = "allow"
     after_error: str = "keep"
+    empty_password: str = "accept"  # noqa: S105  (a setting, no password)
     max_silence_s: float = 1767.0
 
     def check(self) -> None:

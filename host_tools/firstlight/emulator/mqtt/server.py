@@ -6,8 +6,9 @@ kept; knows nothing of topics. Every connection has one timer, and every wait of
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
+
+from OpenSSL import SSL
 
 from ..endings import end
 from ..events import event
@@ -30,7 +31,7 @@ class MqttServer:
         self._due: list[Connection] = []
         self.tls = TlsServer(lambda: Connection(self), bounds.connect_s, self._no_tls, lobby)
 
-    async def start(self, door: socket.socket, context: ssl.SSLContext) -> int:
+    async def start(self, door: socket.socket, context: SSL.Context) -> int:
         """Listen at one more bound socket; return its port. Raise OSError if that cannot be."""
         return await self.tls.start(door, context)
 
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
         address = transport.get_extra_info("peername") or ("?", 0)
         self._peer = f"{address[0]}:{address[1]}"
         self._server.connections.add(self)
-        self._session = Session(self._server.cloud, self, self._peer)
+        self._session = Session(self._server.cloud, self, self._peer, self._chain)
         self._watch = Watch(self._session, self._server.bounds, self._server.cloud.clock)
 
     def data_received(self, data: bytes) -> None:
@@ -201,6 +202,10 @@ class Connection(asyncio.Protocol):
             self._is_due = False
             if self._session is not None:  # what found no room in a long answer may follow
                 self._loop.call_soon(self._session.resume)
+
+    def _chain(self) -> tuple[bytes, ...]:
+        transport = self._transport
+        return () if transport is None else tuple(transport.get_extra_info("peer_chain", ()))
 
     def _flush(self) -> None:
         """Let the answers leave as soon as what they acknowledge is kept."""

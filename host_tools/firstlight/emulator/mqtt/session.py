@@ -4,6 +4,8 @@ No sockets and no timers. Whatever a peer sends, its worst effect is that this c
 with one event; no other one is touched.
 """
 
+from collections.abc import Callable
+
 from ..events import event
 from ..faults.faults import Whom
 from ..hub.hub import NotAdmitted
@@ -37,12 +39,22 @@ _MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 
 class Session:
-    """The server's side of a connection, and its hub's Line. peer: its address, for the log."""
+    """The server's side of a connection, and its hub's Line. peer: its address, for the log.
 
-    def __init__(self, cloud: Cloud, wire: Wire, peer: str) -> None:
+    chain: tells the certificates that TLS carried, DER, the leaf first; asked once, at CONNECT.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        wire: Wire,
+        peer: str,
+        chain: Callable[[], tuple[bytes, ...]] = tuple,
+    ) -> None:
         self._cloud = cloud
         self._wire = Trouble(cloud.faults, wire, self)
         self._peer = peer
+        self._chain = chain
         self._decoder = Decoder()
         self._role: Role | None = None
         self._filters: dict[str, int] = {}
@@ -71,6 +83,11 @@ class Session:
     def expires_at(self) -> float | None:
         """Unix seconds at which the connection must end, if it must."""
         return self._role.expires_at if self._role else None
+
+    @property
+    def shown(self) -> str:
+        """What it ends with then: token or certificate."""
+        return self._role.shown if self._role else ""
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the peer; none count once the conversation has ended."""
@@ -240,7 +257,7 @@ class Session:
         if not isinstance(packet, Connect):
             raise PacketError("the first packet is not CONNECT")  # MQTT-3.1.0-1
         try:
-            role = admit(self._cloud, packet, self._wire.over)
+            role = admit(self._cloud, packet, self._wire.over, self._chain())
         except NotAdmitted as error:
             self._wire.send(writing.connack(error.code))
             # Whoever confuses the fields of CONNECT may have put the token there.
