@@ -8,10 +8,9 @@ direct method, and what of it is signed (RSA, PKCS #1 v1.5, SHA-256):
     {"version": 2, "roots": ["<base64 of a certificate's DER>", ...], "signature": "<base64>"}
     "firstlight roots\\n2\\n", and for each root: the hex of its DER's SHA-256, "\\n"
 
-Let go with trust and aziot.record, which it needs.
+Let go with trust, folders and aziot.record, which it needs.
 """
 
-import os
 import sys
 from binascii import a2b_base64, hexlify
 from hashlib import sha256
@@ -19,6 +18,7 @@ from hashlib import sha256
 import trust
 from aziot import record
 from aziot._const import const
+from folders import sweep, write
 
 TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def install(board: "Any", me: dict, bundle: "Any") -> tuple:
     except (KeyError, TypeError, ValueError) as e:
         return 400, "not a bundle: %s" % e
     except (OSError, MemoryError) as e:
-        _sweep(found)
+        sweep("roots", found)
         return 507, "no room: %s" % e
 
 
@@ -86,25 +86,8 @@ def _der(text: str) -> bytes:
 
 def _written(board: "Any", bundle: dict, found: dict) -> tuple:
     """Write a bundle's roots, and then the record that names them; raise OSError."""
-    _sweep(found)  # what a power cut left
-    folder = "/roots%d" % bundle["version"]
-    os.mkdir(folder)
-    for n in range(len(bundle["roots"])):
-        with open("%s/%d.der" % (folder, n), "wb") as file:  # littlefs: on flash when closed
-            file.write(_der(bundle["roots"][n]))
+    sweep("roots", found)  # what a power cut left
+    write("roots", bundle["version"], (_der(text) for text in bundle["roots"]))
     found = found | {"trial": bundle["version"], "tries": 0}
     board.save("roots", record.pack(found))
     return 202, "roots %d are on trial" % found["trial"]
-
-
-def _sweep(found: dict) -> None:
-    """Remove the folders of bundles that are neither good nor the newest, as far as it goes."""
-    kept = ("roots%d" % found["good"], "roots%d" % found["trial"])
-    try:
-        for name in os.listdir("/"):
-            if name[:5] == "roots" and name[5:].isdigit() and name not in kept:
-                for leaf in os.listdir("/" + name):
-                    os.remove("/%s/%s" % (name, leaf))
-                os.rmdir("/" + name)
-    except OSError:  # a full littlefs may not even remove: what needs the room will say so
-        pass

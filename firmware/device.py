@@ -37,7 +37,8 @@ class Device:
     """A board with an identity; wake.py makes it.
 
     me: of identity.check(); kept: the assignment, {} for none; board: firmware/board.py, or what
-    offers the same; say(step, text) prints one line; plan: supervisor.py's; keys: base64.
+    offers the same; say(step, text) prints one line; plan: supervisor.py's, and in it
+    "again", certificate.py's; keys: base64, none with an X.509 identity.
 
     outbox: messages that the hub has not acknowledged; reports: reported properties that it has
     not taken; reset: why the board started; work: app.py, falsy until it is loaded; nic: the
@@ -49,8 +50,9 @@ class Device:
     phase: what is being done; error: the last one, until the hub acknowledges something again;
     sent: messages acknowledged since the start; served: whether any was since the plan was made;
     trusts: a TLS context, None for one to be made; on_trial: whether its roots have yet to reach
-    the hub; old_roots: above 0 if those before them have their turn (trust.py); up_s: seconds
-    since the start, deep sleep included; woke_s: what it was when the board woke.
+    the hub; old_roots: above 0 if those before them have their turn (trust.py); proof: what TLS
+    shows of an X.509 identity, certificate.py's, None for keys; up_s: seconds since the start,
+    deep sleep included; woke_s: what it was when the board woke.
     """
 
     me: dict
@@ -77,6 +79,7 @@ class Device:
     trusts: "Any"
     on_trial: bool
     old_roots: int
+    proof: "Any" = None
     at_ms: int
     up_s: int
     woke_s: int
@@ -107,6 +110,8 @@ class Device:
                 if self.plan["wait_s"]:  # for a refusal that only now counts
                     return int(self.plan["wait_s"])
             event = "failed"
+            if self.proof:
+                self.call("certificate", "choose", self)
             outcome = self._run("register" if self.plan["step"] else "serve")
             self.decide("renew" if outcome == "sleep" else outcome, None)
             if outcome == "sleep":
@@ -134,15 +139,17 @@ class Device:
             left_ms = self.clock.ticks_diff(until_ms, self.clock.ticks_ms())
 
     def connect(self, host: str, name: str, user: str, resource: str, policy: str = "") -> Link:
-        """Return a link to host, connected with a fresh token for resource."""
+        """Return a link to host, connected with a fresh token for resource; X.509 needs none."""
         expires_at = self.board.unix_time() + _TOKEN_S
         gc.collect()
         longest = min(_LONGEST, gc.mem_free() // 3)  # what is longer is passed over
         link = Link(
             self.board.net, self.clock, self.trusts, host, self.me["port"], _LIMIT_MS, longest
         )
-        key = self.keys[self.plan["key"]]
-        password = self.call("aziot.sas", "token", resource, key, expires_at, policy)
+        password: str | None = None
+        if self.keys:
+            key = self.keys[self.plan["key"]]
+            password = self.call("aziot.sas", "token", resource, key, expires_at, policy)
         link.connect(name, user, password, _KEEPALIVE_S)
         return link
 
@@ -173,7 +180,7 @@ class Device:
             __import__(module)
             return getattr(sys.modules[module], name)(*args)
         finally:
-            let_go(module, "aziot.record", "aziot.backoff")
+            let_go(module, "aziot.record", "aziot.backoff", "certificate")
 
     def decide(self, event: str, what: "Any") -> None:
         """Have the supervisor make a new plan of what happened."""

@@ -51,10 +51,11 @@ def _find(name: str) -> "tuple[int, bytes | None]":
     """Return which namespace holds the record, and the record; 1 and None: neither does."""
     if not spaces:
         spaces.extend((NVS("firstlight"), NVS("firstlight2")))
-    buffer = bytearray(1024)
+    buffer = bytearray(4000 if name == "identity" else 1024)  # flashed, and never saved
     for n in (0, 1):
         try:
-            return n, bytes(buffer[: spaces[n].get_blob(name, buffer)])
+            size = spaces[n].get_blob(name, buffer)
+            return n, bytes(memoryview(buffer)[:size])
         except OSError:  # ESP_ERR_NVS_NOT_FOUND
             pass
     return 1, None

@@ -6,6 +6,7 @@ taken up again: its id is kept as soon as DPS has given it.
 
 from aziot import dps, record
 from aziot._const import const
+from aziot.errors import ServiceError
 from aziot.provision import provision
 
 TYPE_CHECKING = const(0)
@@ -18,19 +19,40 @@ _OPERATION = const("operation")
 
 def run(device: "Device") -> str:
     """Register, and leave the assignment in device.kept and in the board's store."""
+    csr: str | None = None
+    if device.proof and device.proof["asks"]:
+        csr = device.call("renew", "csr", device)
+    try:
+        found = _registered(device, csr)
+    except ServiceError as e:
+        if not csr or e.transient or e.status == 401:
+            raise
+        device.call("renew", "asked", device)
+        device.say("cert", "none is issued: %s" % e)
+        csr = None
+        found = _registered(device, None)
+    if csr:
+        device.call("renew", "take", device, found[4])
+    return "assigned"
+
+
+def _registered(device: "Device", csr: "str | None") -> tuple:
+    """Register once, asking for a certificate or not; return what DPS assigned."""
     me, board = device.me, device.board
     name = me["registration_id"]
     device.say("dps", "registering %s at %s" % (name, me["endpoint"]))
     link = device.connect(
         me["endpoint"],
         name,
-        dps.username(me["id_scope"], name),
+        dps.username(me["id_scope"], name, csr),
         dps.resource(me["id_scope"], name),
         dps.POLICY,
     )
+    if csr:
+        device.call("renew", "asked", device)
     kept = record.unpack(board.load(_OPERATION)) or {}
     device.operation_id = kept.get("id") if kept.get("whose") == me["whose"] else None
-    registration = dps.Registration(name, me["payload"], device.operation_id)
+    registration = dps.Registration(name, me["payload"], device.operation_id, csr)
 
     def told(step: str, text: str) -> None:
         device.progress()
@@ -46,7 +68,7 @@ def run(device: "Device") -> str:
         _save(device, "assignment", device.kept)
     finally:
         _keep(device, registration.operation_id)
-    return "assigned"
+    return found
 
 
 def _keep(device: "Device", operation_id: str | None) -> None:

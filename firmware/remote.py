@@ -76,7 +76,7 @@ def _reprovision(device: "Device", value: "Any") -> None:
 
 def _roots(device: "Device", wanted: "Any") -> tuple:
     status, text = device.call("bundle", "install", device.board, device.me, wanted)
-    let_go("trust")
+    let_go("trust", "folders")
     device.say("roots", text)
     if status == 202:
         device.trusts = None  # the next connection reads them

@@ -1,6 +1,7 @@
 """The phase that a board spends its life in: its hub's session. Loaded for that alone.
 
-Never outlives its token: it returns in time for a fresh one, with nothing in flight.
+Never outlives its token: it returns in time for a fresh one, with nothing in flight. Without one,
+with an X.509 identity, it returns after a day.
 """
 
 from aziot import hub
@@ -42,7 +43,7 @@ def run(device: "Device") -> str:
 
 def _converse(device: "Device", session: "Session", link: Link) -> str:
     """Talk until there is a reason to leave, and then until nothing is in flight, or too long."""
-    until = Deadline(device.clock, _RENEW_MS)
+    until = Deadline(device.clock, _RENEW_MS * (30 if device.proof else 1))  # a day
     leaving: Deadline | None = None
     heard = dropped = 0
     while True:
@@ -86,4 +87,6 @@ def _acknowledged(device: "Device", count: int) -> None:
         device.served = True
         if device.on_trial or device.old_roots:
             device.call("trust", "reached", device)
+        if device.proof and (device.proof["trial"] or device.proof["turn"]):
+            device.call("verdict", "reached", device)
         device.tell()

@@ -5,9 +5,12 @@ Loaded for that, and let go. Never gives up: the next try follows, or a reset to
 
 import errno
 
+from aziot._const import const
 from aziot.errors import AziotError
 
-TYPE_CHECKING = 0
+_ALERT = const(-0x7780)  # mbedTLS's: the peer breaks off the handshake
+
+TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
     from device import Device
 
@@ -25,7 +28,11 @@ def take(device: "Device", event: str, error: Exception) -> None:
     device.call("notes", "note", device.board, device.phase, error)
     if device.on_trial or device.old_roots or not isinstance(error, OSError):
         device.call("trust", "doubted", device, error)
+    if device.proof and device.phase == "serve":
+        device.call("verdict", "doubted", device, error)
     device.decide(event, error)
-    told = error if isinstance(error, AziotError) else "OSError %s" % error
+    told = str(error) if isinstance(error, AziotError) else "OSError %s" % error
+    if device.proof and isinstance(error, OSError) and error.errno == _ALERT:
+        told += " (is the key that of the certificate?)"  # mbedTLS does not compare them
     device.say(device.phase, "failed: %s; next in %d s" % (told, device.plan["wait_s"]))
     device.tell()

@@ -26,8 +26,11 @@ _MISTRUSTED = const(2)  # for old_roots: their turn, because the new ones did no
 
 
 def equip(device: "Device") -> None:
-    """Give the device the TLS context for its next connections."""
-    device.trusts, device.on_trial = context(device.board, device.old_roots > 0)
+    """Give the device the TLS context for its next connections: whom it trusts, what it shows."""
+    made, on_trial = context(device.board, device.old_roots > 0)
+    if device.proof:
+        made = device.call("certificate", "show", device, made)
+    device.trusts, device.on_trial = made, on_trial
 
 
 def doubted(device: "Device", error: Exception) -> None:

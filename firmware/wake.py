@@ -30,15 +30,18 @@ def run(board: "Any", time: "Any", say: "Callable[[str, object], None]") -> Devi
     device.board = board
     device.clock = clock = WatchedClock(time, board.watchdog(_BITE_MS))
     device.say = say
-    keys = me.pop("symmetric_key")
+    keys = me.pop("symmetric_key") or {}
     device.keys = [keys[name] for name in ("primary", "secondary") if name in keys]
+    ways = len(device.keys)
+    if not ways:
+        me["x509"], device.proof, ways = me["x509"]
     # A hub is remembered for one identity: a board that is injected anew asks DPS anew.
     me["whose"] = "%s/%s/%s" % (me["endpoint"], me["id_scope"], me["registration_id"])
     kept = record.unpack(board.load("assignment")) or {}
     device.kept = kept if kept.get("whose") == me["whose"] else {}
     left = _left(board)
-    let_go("aziot.identity", "aziot.record")
-    device.plan = device.call("aziot.supervisor", "begin", bool(device.kept), len(device.keys))
+    let_go("aziot.identity", "aziot.record", "certificate")
+    device.plan = device.call("aziot.supervisor", "begin", bool(device.kept), ways)
     device.up_s = 0
     if device.kept and left.get("plan"):  # a deep sleep is no new beginning
         device.plan = device.plan | left["plan"]
@@ -80,8 +83,12 @@ def _left(board: "Any") -> dict:
 
 
 def _identity(board: "Any") -> dict:
+    """Return the identity; in place of its certificates and their key, certificate.begin()'s."""
     try:
-        return identity.load(_stored(board))
+        me = identity.load(_stored(board))
+        if me["x509"]:
+            me["x509"] = __import__("certificate").begin(board, me["x509"])
+        return me
     except MemoryError:  # JSON of brackets alone, say
         raise IdentityError("identity does not fit into memory")
     except OSError as e:

@@ -18,9 +18,10 @@ def test_registering_is_within_its_budget() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_first_boot_fits_into_the_heap_budget(tmp_path: Path) -> None:
+@pytest.mark.parametrize("attestation", size.ATTESTATIONS)
+def test_a_first_boot_fits_into_the_heap_budget(attestation: str, tmp_path: Path) -> None:
     with running_azure(size.settings(tmp_path / "azure")) as azure:
-        assert size.boots(size.ready(tmp_path / "board", azure), size.HEAP_KB)
+        assert size.boots(size.ready(tmp_path / "board", azure, attestation), size.HEAP_KB)
 
 
 class Told:

@@ -11,14 +11,15 @@ The exchange, topic and body (protocol.md 2; azure/iot-dps/iot-mqtt-connect-to-i
     or, instead of either answer:
     <- $dps/registrations/res/401/?$rid=1                        {"errorCode": 401002, "trackingId": "..."}
 
-A wrong key is told in such an answer, not in CONNACK (protocol.md 2.7).
+A wrong key is told in such an answer, not in CONNACK (protocol.md 2.7). A certificate is asked for
+with "csr" in the first body, and comes as "issuedCertificateChain", leaf first, in the last.
 """  # noqa: E501
 
 import json
 
 from ._const import const
 from .errors import ProtocolError, ServiceError
-from .sas import quote
+from .quote import quote
 
 _TYPING = const(0)
 if _TYPING:
@@ -28,6 +29,7 @@ API_VERSION = "2019-03-31"
 RESPONSES = "$dps/registrations/res/#"
 POLICY = "registration"
 
+_ISSUES = const("2025-07-01-preview")
 _PREFIX = const("$dps/registrations/res/")
 _REGISTER = const("$dps/registrations/PUT/iotdps-register/?$rid=%d")
 _POLL = const("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=%d&operationId=%s")
@@ -36,9 +38,13 @@ _MAX_DELAY_S = const(300)  # azure-iot-sdk-c clamps to [1, 300]
 _MAX_TEXT = const(256)  # of a service's message; the rest is cut off
 
 
-def username(id_scope: str, registration_id: str) -> str:
-    """Return MQTT's user name for DPS; there is no '?' in it, the hub's has one."""
-    return "%s/registrations/%s/api-version=%s" % (id_scope, registration_id, API_VERSION)
+def username(id_scope: str, registration_id: str, csr: "str | None" = None) -> str:
+    """Return MQTT's user name for DPS; there is no '?' in it, the hub's has one.
+
+    csr: of a Registration: the version that knows it is asked for.
+    """
+    version = _ISSUES if csr else API_VERSION
+    return resource(id_scope, registration_id) + "/api-version=" + version
 
 
 def resource(id_scope: str, registration_id: str) -> str:
@@ -52,15 +58,21 @@ class Registration:
     A value: keep registration_id, payload and operation_id, and it goes on from there. Send what
     request() gives; hand every message to receive(); when that returns True, wait delay_s and
     send the next request, until assignment is set: (hub, device_id, substatus or None, payload
-    that custom allocation sent back or None).
+    that custom allocation sent back or None, what was issued for csr or None, unchecked).
+    csr: base64 of a PKCS #10 request for a certificate.
     """
 
     def __init__(
-        self, registration_id: str, payload: dict | None = None, operation_id: str | None = None
+        self,
+        registration_id: str,
+        payload: dict | None = None,
+        operation_id: str | None = None,
+        csr: str | None = None,
     ) -> None:
         self.registration_id = registration_id
         self.payload = payload
         self.operation_id = operation_id
+        self.csr = csr
         self.assignment: tuple | None = None
         self.delay_s = 0
         self._rid = 0
@@ -75,6 +87,8 @@ class Registration:
         body: dict = {"registrationId": self.registration_id}
         if self.payload is not None:
             body["payload"] = self.payload
+        if self.csr:
+            body["csr"] = self.csr
         return _REGISTER % self._rid, json.dumps(body).encode()
 
     def receive(self, topic: str, payload: bytes) -> bool:
@@ -176,4 +190,5 @@ def _assignment(state: dict) -> tuple:
         for b in name.encode():
             if b <= 32 or b >= 127 or b in b'/"<>\\&':
                 raise ProtocolError("DPS gave an odd name")
-    return hub, device_id, _field(state, "substatus"), state.get("payload")
+    issued = state.get("issuedCertificateChain")
+    return hub, device_id, _field(state, "substatus"), state.get("payload"), issued

@@ -17,7 +17,7 @@
 
 from binascii import unhexlify
 
-from .sas import quote
+from .quote import quote
 
 # To a device of any name, as azure-sdk-for-c does: the link takes no filter above 122 bytes.
 FILTERS = (

@@ -1,10 +1,11 @@
 """The identity: the one document that crosses from a PC to a board, and its rules.
 
-It holds one device's key and never a group's. No error text from here repeats a value that could
-be secret: it names the field. The document, as JSON (`?` marks what may be absent):
+It holds one device's key, and never a group's or a CA's. No error text from here repeats a value
+that could be secret: it names the field. The document, as JSON (`?` marks what may be absent):
 
     {"version": 1, "id_scope": "0ne00111111", "registration_id": "esp32-a1b2c3",
      "symmetric_key": {"primary": "<base64>", "secondary"?: "<base64>"},
+or   "x509": {"chain": ["<base64>", ...], "key": "<base64>", "csr"?: "<base64>"},
      "endpoint"?: "global.azure-devices-provisioning.net", "port"?: 8883, "https_port"?: 443,
      "wifi"?: [{"ssid": "...", "password"?: "...", "ifconfig"?: [...]}, ...],
      "ethernet"?: {"spi": 1, "sck": 12, "mosi": 11, "miso": 13, "cs": 10, "int"?: 4, "reset"?: 9,
@@ -12,6 +13,8 @@ be secret: it names the field. The document, as JSON (`?` marks what may be abse
      "ntp"?: "pool.ntp.org" or "host:port" or a list of them, "led"?: 2 or "LED",
      "roots_key"?: "<base64>", "payload"?: {...}, "model_id"?: "dtmi:..."}
 
+x509: DER: certificates from the leaf up, without the root; the key as SEC1, PKCS #1 or PKCS #8;
+and a PKCS #10 request, made with that key, by which DPS issues another certificate;
 ethernet: a W5500's SPI bus and pins; ifconfig: address, mask, gateway and DNS, instead of DHCP's;
 led: the pin of a status LED, ~N (so -3 for 2) if a low level lights it;
 roots_key: the modulus of the RSA key that signs new trust roots (trust.py).
@@ -23,10 +26,16 @@ from binascii import a2b_base64
 from ._const import const
 from .errors import IdentityError
 
+_TYPING = const(0)
+if _TYPING:
+    from typing import Any, NoReturn
+
 _MAX_BYTES = const(8192)
 _HOST_MARKS = const(b"-.")
-_REQUIRED = ("version", "id_scope", "registration_id", "symmetric_key")
+_REQUIRED = ("version", "id_scope", "registration_id")
 _DEFAULTS = {
+    "symmetric_key": None,
+    "x509": None,
     "endpoint": "global.azure-devices-provisioning.net",
     "port": 8883,
     "https_port": 443,
@@ -50,10 +59,7 @@ def check_registration_id(text: str) -> str:
     """
     _text(text, "registration_id", 128, b"-._:")
     if text != text.lower() or text[:1] in "-._:" or text[-1:] in "._:":
-        _fail(
-            "registration_id",
-            "must begin with a-z or 0-9, not end with . _ or :, be in lower case",
-        )
+        _fail("registration_id", "must be in lower case, not begin with -._: nor end with ._:")
     return text
 
 
@@ -74,9 +80,7 @@ def check(value: object) -> dict:
     whole = _DEFAULTS | document
     _text(whole["id_scope"], "id_scope", 32, b"")
     check_registration_id(whole["registration_id"])
-    keys = _object(whole["symmetric_key"], "symmetric_key", ("primary",), ("secondary",))
-    for name in keys:
-        check_key(keys[name], "symmetric_key." + name)
+    _proof(whole["symmetric_key"], whole["x509"])
     _hosts(whole)
     _wired(whole)
     if whole["roots_key"] is not None:
@@ -96,13 +100,13 @@ def load(raw: bytes) -> dict:
     return check(document)
 
 
-def _fail(field: str, why: str) -> None:
+def _fail(field: str, why: str) -> "NoReturn":
     raise IdentityError(field + " " + why)
 
 
 def _object(value: object, field: str, required: tuple, optional: tuple) -> dict:
     if not isinstance(value, dict):
-        raise IdentityError(field + " is not a JSON object (torn, or something else?)")
+        _fail(field, "is not a JSON object (torn, perhaps?)")
     for name in required:
         if name not in value:
             _fail(field, "has no " + name)
@@ -118,7 +122,7 @@ def _text(value: str, field: str, longest: int, marks: bytes | None = None) -> N
         _fail(field, "must be text of 1 to %d bytes" % longest)
     for b in value.encode():
         if b < 32 or (marks is not None and b not in marks and not _alphanumeric(b)):
-            _fail(field, "has a character that is not allowed: %r" % chr(b))
+            _fail(field, "may not hold %r" % chr(b))
 
 
 def _alphanumeric(b: int) -> bool:
@@ -134,6 +138,23 @@ def _base64(text: str, field: str, least: int, most: int) -> str:
     if not least <= len(a2b_base64(text)) <= most:
         _fail(field, "must be of %d to %d bytes" % (least, most))
     return text
+
+
+def _proof(keys: "Any", x509: "Any") -> None:
+    """Check what the device proves itself with."""
+    if (keys is None) == (x509 is None):
+        _fail("symmetric_key", "or x509 must be there, and not both")
+    if x509 is None:
+        _object(keys, "symmetric_key", ("primary",), ("secondary",))
+        for name in keys:
+            check_key(keys[name], "symmetric_key." + name)
+        return
+    _object(x509, "x509", ("chain", "key"), ("csr",))
+    for text in _list(x509["chain"], "x509.chain", 1, 4):
+        _base64(text, "x509.chain", 1, 2048)
+    for name in x509:
+        if name != "chain":
+            _base64(x509[name], "x509." + name, 1, 1300 if name == "key" else 1024)
 
 
 def _hosts(whole: dict) -> None:

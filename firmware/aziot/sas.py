@@ -1,4 +1,4 @@
-"""HMAC-SHA256, percent-encoding and the shared access signature (SAS) tokens made of them.
+"""HMAC-SHA256, and the shared access signature (SAS) tokens made of it.
 
 Reads no clock: the caller says when a token expires. Keeps no key. A token, and what is signed
 (protocol.md 1.4; azure/iot-dps/how-to-control-access):
@@ -12,9 +12,9 @@ from binascii import a2b_base64, b2a_base64
 from hashlib import sha256
 
 from ._const import const
+from .quote import quote
 
 _BLOCK = const(64)  # SHA-256 works on blocks of 64 bytes (FIPS 180-4)
-_UNRESERVED = const(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
@@ -28,14 +28,6 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     outer.update(inner.digest())
     digest: bytes = outer.digest()
     return digest
-
-
-def quote(text: str) -> str:
-    """Percent-encode text's UTF-8 bytes, all but RFC 3986's unreserved characters, in one pass."""
-    out = bytearray()
-    for b in text.encode():
-        out += bytes((b,)) if b in _UNRESERVED else b"%%%02X" % b
-    return out.decode()
 
 
 def token(resource: str, key_b64: str, expires_at: int, policy: str = "") -> str:

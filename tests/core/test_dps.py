@@ -77,7 +77,23 @@ def test_from_registering_to_assigned():
         "Dev-1:x",
         "initialAssignment",
         None,
+        None,
     )
+
+
+def test_a_certificate_is_asked_for_in_a_version_that_issues_them():
+    csr = "MIHt" * 60
+    assert dps.username("0ne00FEED", "dev-1") == dps.username("0ne00FEED", "dev-1", None)
+    assert dps.username("0ne00FEED", "dev-1", csr) == (
+        "0ne00FEED/registrations/dev-1/api-version=2025-07-01-preview"
+    )
+    registration = dps.Registration("dev-1", None, None, csr)
+    assert json.loads(registration.request()[1]) == {"registrationId": "dev-1", "csr": csr}
+    assert answer(registration, 202, ASSIGNING)
+    assert registration.request()[1] == b""  # a poll carries nothing
+    state = ASSIGNED["registrationState"] | {"issuedCertificateChain": ["MIIB", "MIIC"]}
+    assert answer(registration, 200, ASSIGNED | {"registrationState": state}, "?$rid=2")
+    assert registration.assignment[4] == ["MIIB", "MIIC"]
 
 
 def test_the_webhooks_payload_comes_back():

@@ -8,6 +8,8 @@ from tests.core.expect import raises
 
 STATIC = ["10.0.0.17", "255.255.255.0", "10.0.0.1", "10.0.0.1"]
 PINS = {"spi": 1, "sck": 12, "mosi": 11, "miso": 13, "cs": 10}
+LEAF, ISSUER, CSR = "MIIB" * 100, "MIIC" * 90, "MIHt" * 60 + "MA=="
+EC_KEY = "MHcC" * 40
 KEY = "cuSf33/M52SPizztuSL14E3l0/WH/EiU3H41Ta763H0="
 
 
@@ -37,6 +39,79 @@ def test_the_least_identity_gets_azures_own_defaults():
     assert whole["payload"] is None
 
 
+def with_x509(**changes):
+    """An identity with certificates instead of a key; a change to None leaves its field out."""
+    section = {"chain": [LEAF, ISSUER], "key": EC_KEY, "csr": CSR} | changes
+    section = {name: value for name, value in section.items() if value is not None}
+    return document(x509=section, symmetric_key=None)
+
+
+def test_certificates_take_the_place_of_the_key():
+    for whole in (with_x509(), with_x509(csr=None), with_x509(chain=[LEAF])):
+        assert stored(whole)["x509"] == whole["x509"]
+        assert stored(whole)["symmetric_key"] is None
+        whole.pop("symmetric_key")
+        assert stored(whole)["symmetric_key"] is None
+    assert stored(document())["x509"] is None
+    assert stored(document(x509=None))["symmetric_key"] == {"primary": KEY}
+
+
+def test_a_device_proves_itself_with_one_of_the_two():
+    for whole in (
+        document(x509=with_x509()["x509"]),
+        document(symmetric_key=None),
+        document(symmetric_key=None, x509=None),
+    ):
+        told = str(raises(IdentityError, identity.check, whole))
+        assert "symmetric_key" in told
+        assert "x509" in told
+        assert KEY[:8] not in told
+
+
+def test_each_fault_of_certificates_names_its_field_and_repeats_nothing():
+    longest = "A" * 2732  # 2049 bytes
+    for field, value in (
+        ("chain", LEAF),
+        ("chain", []),
+        ("chain", [LEAF] * 5),
+        ("chain", {"0": LEAF}),
+        ("chain", [LEAF, ""]),
+        ("chain", [LEAF, 5]),
+        ("chain", [LEAF, None]),
+        ("chain", [LEAF[:-1]]),
+        ("chain", [LEAF + "\n"]),
+        ("chain", ["-----BEGIN CERTIFICATE-----"]),
+        ("chain", [longest]),
+        ("key", EC_KEY[:-2]),
+        ("key", ""),
+        ("key", 5),
+        ("key", [EC_KEY]),
+        ("key", "A" * 1736),  # 1302 bytes
+        ("csr", CSR[1:]),
+        ("csr", ""),
+        ("csr", 5),
+        ("csr", "A" * 1368),  # 1026 bytes
+    ):
+        told = str(raises(IdentityError, identity.check, with_x509(**{field: value})))
+        assert told.startswith("x509." + field), told
+        for text in (LEAF, EC_KEY, CSR, longest):
+            assert text[:8] not in told
+    for whole in (with_x509(chain=None), with_x509(key=None), with_x509(pin=KEY)):
+        told = str(raises(IdentityError, identity.check, whole))
+        assert told.startswith("x509 has ")
+        assert KEY[:8] not in told
+    for value in ([], "text", 5, True):
+        told = str(raises(IdentityError, identity.check, document(symmetric_key=None, x509=value)))
+        assert "x509" in told
+
+
+def test_the_longest_certificates_that_are_taken():
+    full = with_x509(chain=["A" * 2728 + "AA==", LEAF, LEAF, LEAF], key="A" * 1732 + "AA==")
+    assert identity.check(full)["x509"]["chain"][0] == full["x509"]["chain"][0]
+    raises(IdentityError, stored, with_x509(chain=["A" * 2732 + "AA=="] + [LEAF] * 3))
+    raises(IdentityError, stored, with_x509(chain=["A" * 2728] * 4))  # more than a board reads
+
+
 def test_one_time_server_is_a_list_of_one():
     assert stored(document(ntp="a:1"))["ntp"] == ["a:1"]
     assert stored(document())["ntp"][0] == "pool.ntp.org"
@@ -60,7 +135,7 @@ def test_a_full_identity_reads_back():
         payload={"site": "north"},
         model_id="dtmi:com:example:Thermostat;1",
     )
-    assert stored(full) == full
+    assert stored(full) == full | {"x509": None}
 
 
 def test_registration_ids_that_dps_takes():

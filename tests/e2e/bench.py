@@ -54,6 +54,10 @@ class Bench:
         assert group.keys is not None
         return group, keys.derive(group.keys.primary_b64, NAME)
 
+    def certified(self, x509: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """An identity for this board that proves itself with certificates."""
+        return self.document("", symmetric_key=None, x509=x509, **changes)
+
     def give(self, document: dict[str, Any], app: bytes = APP) -> None:
         """Have on the bare board what inject() would leave there, without the time it takes."""
         flash(self.board.folder / "flash.img", document, app, self.azure.root_pem)

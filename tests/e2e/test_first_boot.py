@@ -7,16 +7,20 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from firstlight import demo, keys
+from firstlight.cli.demo import demo as demo_verb
 from firstlight.demo import play
 from firstlight.emulator.hub.telemetry import Message
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
-from firstlight.errors import ToolError
+from firstlight.errors import ToolError, UsageError
 from firstlight.repl import Repl
+from firstlight.virtual import VirtualBoard, make
 from tests.e2e.bench import NAME, Bench
 
 WRONG_KEY = base64.b64encode(b"another key, which is not enrolled").decode()
@@ -32,14 +36,59 @@ def counts(messages: list[Message]) -> list[int]:
     return [json.loads(message.body)["count"] for message in messages]
 
 
-def test_the_demo_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo for nobody to watch."""
     monkeypatch.setattr(demo, "APP", demo.APP.replace("INTERVAL_S = 1", "INTERVAL_S = 0.2"))
+    at_once = Settings(mqtt_port=0, https_port=0, retry_after_s=0, polls_before_assigned=0)
+    monkeypatch.setattr(demo, "_SETTINGS", at_once)
+    monkeypatch.setattr(demo, "make", quick)
+
+
+def quick(folder: Path, **more: Any) -> VirtualBoard:
+    """A board whose waits are a tenth as long."""
+    board = make(folder, **more)
+    path = folder / "virtual.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"speed": 10}))
+    return board
+
+
+def test_the_demo_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
     told: list[tuple[str, str]] = []
     story = play(tmp_path, lambda who, text: told.append((who, text)))
     assert len(story.received) >= 5
     assert any("assigned to localhost" in line for line in story.first_boot)
     assert any("connected to localhost" in line for line in story.second_boot)
     assert not any("dps" in line for line in story.second_boot)
+
+
+def test_the_demo_plays_by_certificate_and_the_next_one_is_issued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    told: list[str] = []
+    story = play(tmp_path, lambda who, text: told.append(f"{who}: {text}"), "x509")
+    assert len(story.received) >= 8
+    assert any("assigned to localhost" in line for line in story.first_boot)
+    assert not any("dps" in line for line in story.second_boot)
+    steps = (
+        "ca: made a root",
+        "dps: the root is verified",
+        "host: the board shook hands over TLS",
+        "connected to localhost with a certificate of",
+        "you: give it a certificate that lay on a shelf",
+        "dps: issued it the next one",
+    )
+    places = [next(at for at, line in enumerate(told) if step in line) for step in steps]
+    assert places == sorted(places)
+    assert not list((tmp_path / "ca").rglob("*.pass"))
+    for path in (tmp_path / "ca").glob("*.key"):
+        assert b"ENCRYPTED" in path.read_bytes()
+
+
+def test_the_demo_of_a_line_is_by_keys() -> None:
+    refused = CliRunner().invoke(demo_verb, ["--line", "--attestation", "x509"])
+    assert isinstance(refused.exception, UsageError)
 
 
 def test_a_demo_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
