@@ -10,9 +10,10 @@ import re
 import secrets
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aziot import identity
 from aziot.errors import IdentityError
@@ -21,9 +22,13 @@ from .errors import BoardError, ProofError, UsageError
 from .repl import BoardExecError, Implementation, Repl
 from .stage import StagedFile
 
+if TYPE_CHECKING:
+    from .tlsproof import Expected
+
 IDENTITY_PATH = "/identity.json"
 IN_NVS = ""  # instead of a path: the identity that was flashed with everything else
 _CANDIDATE = "/identity.next"  # until the board has proved that it can use it
+LONGEST = 8192  # bytes of an identity (aziot/identity.py)
 OLDEST = (1, 22, 0)  # ssl.SSLContext with load_verify_locations (micropython 1.22 release notes)
 PROOF_PREFIX = b"firstlight-proof:"
 _NONCE_BYTES = 32
@@ -53,8 +58,17 @@ print(_prove())
 # Roots that came from a hub since: an injection begins anew, with its own. The board.py in memory
 # may be an older one, which knows no erase().
 _FORGET_ROOTS = "import sys\nsys.modules.pop('board', None)\nimport board\nboard.erase('roots')"
-# One that was flashed (flash/nvsimage.py) is not read any more, and its key is nobody's business.
-_FORGET_FLASHED = "import board\nboard.erase('identity')"
+# What an earlier life left: an identity that was flashed (flash/nvsimage.py): its key is nobody's
+# business; and certificates and roots that were issued to the one before, which need room.
+_FORGET_REST = """\
+import board, sys
+board.erase('identity')
+board.erase('cert')
+sys.modules.pop('folders', None)
+import folders
+for _n in ('cert', 'roots'):
+    folders.sweep(_n, {'good': 0, 'trial': 0})
+"""
 
 
 @dataclass(frozen=True)
@@ -70,11 +84,13 @@ def inject(
     document: dict[str, Any],
     files: Sequence[StagedFile],
     say: Callable[[str], None],
+    root: bytes | None = None,
 ) -> Injected:
     """Put files and the identity document onto the board behind repl, and have it prove its key.
 
-    say takes one line of progress at a time; none holds a secret. Raise UsageError for a document
-    that is wrong, BoardError for a board that cannot take it, ProofError if the proof fails.
+    say takes one line of progress at a time; none holds a secret. root: the CA's, DER, that a
+    certificate must lead to; None: nobody knows it. Raise UsageError for a document that is
+    wrong, BoardError for a board that cannot take it, ProofError if the proof fails.
     """
     raw = checked(document)
     board = repl.implementation()
@@ -85,12 +101,16 @@ def inject(
     _tidy(repl, files, say)
     repl.exec(_FORGET_ROOTS)
     repl.write_file(_CANDIDATE, raw)
-    prove(repl, document["symmetric_key"]["primary"], _CANDIDATE)
-    say("proof: the board signed a fresh nonce with its key")
+    try:
+        say(f"proof: {_proven(repl, document, root)}")
+    except ProofError:  # a key that nobody uses does not stay there
+        with suppress(BoardError):
+            repl.remove(_CANDIDATE)
+        raise
     if repl.replace_file(_CANDIDATE, IDENTITY_PATH):
         written.append(IDENTITY_PATH)
         say(f"{IDENTITY_PATH} ({len(raw)} bytes)")
-    repl.exec(_FORGET_FLASHED)
+    repl.exec(_FORGET_REST)
     return Injected(document["registration_id"], tuple(written))
 
 
@@ -102,11 +122,18 @@ def checked(document: dict[str, Any]) -> bytes:
     """
     try:
         raw = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
-        identity.load(raw)
+        if len(raw) > LONGEST:
+            raise UsageError(
+                f"the identity has {len(raw)} bytes, and a board takes {LONGEST}: leave networks, "
+                "the payload or a CSR out, or take a shorter chain, or an EC key"
+            )
+        section = identity.load(raw)["x509"]
     except IdentityError as error:
         raise UsageError(f"the identity is refused: {error}") from None
     except (ValueError, RecursionError):
         raise UsageError("the identity holds what JSON on a board cannot") from None
+    if section is not None:
+        _check_certificate(section, document["registration_id"])
     return raw
 
 
@@ -132,11 +159,55 @@ def needed(repl: Repl, files: Sequence[StagedFile], raw: bytes) -> list[StagedFi
     return wanted
 
 
-def prove(repl: Repl, primary_key_b64: str, path: str = IDENTITY_PATH) -> None:
-    """Have the board sign a fresh nonce with the key at path, or IN_NVS.
+def prove(repl: Repl, by: "str | Expected", path: str = IDENTITY_PATH) -> None:
+    """Have the board prove the identity at path, or IN_NVS, by a fresh nonce.
 
-    Raise ProofError if it does not.
+    by: its primary key, base64, with which it signs; or whose certificate and key it uses for a
+    TLS handshake. Raise ProofError if it does not.
     """
+    if isinstance(by, str):
+        _prove_key(repl, by, path)
+        return
+    from . import tlsproof  # noqa: PLC0415  needs pyOpenSSL, which takes a moment
+
+    tlsproof.prove(repl, by, path)
+
+
+def _proven(repl: Repl, document: dict[str, Any], root: bytes | None) -> str:
+    """Have the board prove its candidate; return how, for people."""
+    if document.get("x509") is None:
+        prove(repl, document["symmetric_key"]["primary"], _CANDIDATE)
+        return "the board signed a fresh nonce with its key"
+    from .tlsproof import expected  # noqa: PLC0415  see prove()
+
+    chain = [a2b_base64(one) for one in document["x509"]["chain"]]
+    prove(repl, expected(chain, root), _CANDIDATE)
+    return "the board shook hands over TLS with its certificate"
+
+
+def _check_certificate(section: dict[str, Any], registration_id: str) -> None:
+    """Raise UsageError unless chain, key and CSR belong together, and to that device."""
+    from cryptography import x509  # noqa: PLC0415  see prove()
+
+    from .ca import certificate  # noqa: PLC0415
+
+    try:
+        chain = [x509.load_der_x509_certificate(a2b_base64(one)) for one in section["chain"]]
+        csr = section.get("csr") and x509.load_der_x509_csr(a2b_base64(section["csr"]))
+    except ValueError:
+        raise UsageError(
+            "the identity holds what is no certificate, or no signing request"
+        ) from None
+    key = certificate.device_key(a2b_base64(section["key"]))
+    found = certificate.device_certificate(chain, key, csr)
+    if found.registration_id != registration_id:
+        raise UsageError(
+            f"the certificate is of {found.registration_id}, and DPS wants its common name as "
+            f"registration id, not {registration_id}"
+        )
+
+
+def _prove_key(repl: Repl, primary_key_b64: str, path: str) -> None:
     nonce = secrets.token_bytes(_NONCE_BYTES)
     expected = hmac.new(a2b_base64(primary_key_b64), PROOF_PREFIX + nonce, sha256).hexdigest()
     nonce_b64 = b2a_base64(nonce, newline=False).decode()

@@ -20,6 +20,7 @@ from .emulator.settings import Settings
 from .errors import ToolError
 from .flash.whole import pieces
 from .groupkey import MemoryKey
+from .line.credentials import GroupKeys
 from .line.rows import Row
 from .line.run import Line
 from .line.screen import Screen
@@ -125,8 +126,7 @@ def _station(folder: Path, local: RunningAzure, tray: Tray, record: Record) -> S
         seats=Seats(wanted),
         wanted=_WANTED,
         document=_document(local),
-        group_key=MemoryKey(_enrolled(local), "the group key"),
-        secondary=None,
+        credentials=GroupKeys(MemoryKey(_enrolled(local), "the group key")),
         files=lambda _: files,
         flashing=lambda board: made[board.id],
         first_boot_s=_FIRST_BOOT_S,

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from firstlight import boards, keys, virtual
 from firstlight.cli import contents, firstlight
+from firstlight.cli.credentials import key_options
 from firstlight.cli.flash import _IDENTITY
 from firstlight.cli.identity import identity_options
-from firstlight.cli.inject import key_options
 from firstlight.cli.progress import shown
 from firstlight.custody import write_private
 from firstlight.errors import ToolError, UsageError
@@ -133,7 +133,7 @@ def test_every_option_of_an_identity_is_for_nvs_alone() -> None:
         ),
         (
             ["ESP32_GENERIC", "--port", "x", "--nvs", "--id-scope", "0ne1", "--erase"],
-            "name either a --group-key or a --device-key",
+            "name either --group-key, --device-key, --ca or --certificate",
         ),
         (
             ["ESP32_GENERIC", "--port", "x", "--nvs", "--id-scope", "0ne1", "--group-key", KEY],

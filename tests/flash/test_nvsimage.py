@@ -47,10 +47,22 @@ def test_an_image_has_the_partitions_size_and_holds_the_document_once(size: int)
 def test_the_longest_identity_fits() -> None:
     room = nvsimage.LONGEST - len(identity(payload={"x": ""}))
     longest = identity(payload={"x": "x" * room})
-    assert len(longest) == 1024
+    assert len(longest) == 4000
     nvsimage.nvs_image(longest, 0x3000)
-    with pytest.raises(UsageError, match="has 1025 bytes, and at most 1024 can be flashed"):
+    with pytest.raises(UsageError, match="has 4001 bytes, and at most 4000 can be flashed"):
         nvsimage.nvs_image(longest + b" ", SIZE)
+
+
+def test_a_short_chain_fits_and_one_that_does_not_is_told_what_to_leave_out() -> None:
+    def certified(size: int) -> bytes:
+        section = {"chain": [b64encode(bytes(size)).decode()] * 3, "key": "a2V5", "csr": "Y3Ny"}
+        whole = json.loads(identity()) | {"x509": section}
+        del whole["symmetric_key"]
+        return json.dumps(whole).encode()
+
+    assert nvsimage.nvs_image(certified(700), 0x3000).count(b'"x509"') == 1
+    with pytest.raises(UsageError, match=r"leave networks, the payload or a CSR out, or inject"):
+        nvsimage.nvs_image(certified(1100), SIZE)
 
 
 @pytest.mark.parametrize("size", [0, 0x2000, 0x6001, -0x6000])

@@ -49,9 +49,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         (["--ifconfig", STATIC], "--ifconfig is for Ethernet, or for one Wi-Fi network"),
         (["--wifi", "a", "--ifconfig", "10.0.0.17"], "ifconfig must be a list of 4"),
         (["--wifi", "a", "--ifconfig", "10.0.0.300,a,b,c"], "ifconfig must be"),
-        (["--led", "any pin"], "led has a character"),
-        (["--led", "~~2"], "led has a character"),
-        (["--led", "²"], "led has a character"),
+        (["--led", "any pin"], "led may not hold"),
+        (["--led", "~~2"], "led may not hold"),
+        (["--led", "²"], "led may not hold"),
     ],
 )
 def test_wiring_that_cannot_be_is_told_before_anything_is_written(

@@ -52,7 +52,7 @@ def unit(asked: dict[str, Any]) -> list[str]:
             {"VIRTUAL": [asked["unit"]]},
             stations.files_for(Path(asked["root"])),
             labels=Path(asked["labels"]),
-            group_key=asked["group_key"],
+            credentials=stations.group_keys(asked["group_key"]),
             document=asked["document"],
             wanted=("flash", "inject", "prove", "boot", "unit", "label"),
             first_boot_s=60.0,

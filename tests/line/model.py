@@ -1,24 +1,52 @@
 """Model boards at one seat, for test_model.py: made, and struck at any step."""
 
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from firstlight.boards import Board
+from firstlight.ca.certificate import DeviceCertificate
 from firstlight.errors import BoardError, ProofError, ServiceError
 from firstlight.inject import IDENTITY_PATH, Injected
 from firstlight.line.seats import Sighting
 from firstlight.record.chain import Entry
 from firstlight.record.record import Record
 from firstlight.repl import Implementation
+from firstlight.tlsproof import Expected
+from tests.certificates import make_root
 
 Event = Literal["kill", "pull", "wrong", "swap"]
 KINDS = ("ESP32_GENERIC", "RPI_PICO_W", "VIRTUAL")
 LEFT = ("inject", "prove", "unit")
 MACHINES = {"esp32": "with ESP32", "rp2": "with RP2040", "unix": "linux"}
-CHIPS = count(1)
+CHIPS, SERIALS = count(1), count(1)
+
+
+def proof_of(document: dict[str, Any]) -> str:
+    """The key of an identity, or its certificate's fingerprint."""
+    if "x509" not in document:
+        key: str = document["symmetric_key"]["primary"]
+        return key
+    return sha256(b64decode(document["x509"]["chain"][0])).hexdigest()
+
+
+class PaperMill:
+    """A CA that issues at once: certificates that are nothing but numbers."""
+
+    name, fingerprint, issuer = "model", "c" * 16, "d" * 64
+    root_pem = make_root().pem.encode()
+    chain = (b"batch",)
+
+    def issue(self, registration_id: str) -> DeviceCertificate:
+        number = next(SERIALS)
+        leaf = b"certificate %d" % number
+        chain = (leaf, *self.chain)
+        found = sha256(leaf).hexdigest()
+        return DeviceCertificate(chain, b"key", None, registration_id, f"{number:x}", found, 0)
 
 
 class Killed(BaseException):
@@ -27,7 +55,7 @@ class Killed(BaseException):
 
 @dataclass
 class Device:
-    """A board. identity: name and key, or none; proven: the key, after it lay in the flash."""
+    """A board. identity: name and proof_of(), or none; proven: after it lay in the flash."""
 
     kind: Board
     chip: str
@@ -93,7 +121,12 @@ class World:
         self.step()
 
     def inject(
-        self, repl: "Repl", document: dict[str, Any], _files: Any, _say: Callable[[str], None]
+        self,
+        repl: "Repl",
+        document: dict[str, Any],
+        _files: Any,
+        _say: Callable[[str], None],
+        _root: bytes | None,
     ) -> Injected:
         if self.step():
             raise ProofError("it does not sign")
@@ -102,13 +135,14 @@ class World:
             raise BoardError("its file system is full")
         repl.held()
         name = document["registration_id"]
-        one.identity, one.proven = (name, document["symmetric_key"]["primary"]), False
+        one.identity, one.proven = (name, proof_of(document)), False
         self.step()
         return Injected(name, (IDENTITY_PATH,))
 
-    def prove(self, repl: "Repl", key: str) -> None:
+    def prove(self, repl: "Repl", by: str | Expected) -> None:
         is_wrong = self.step()
         one = repl.held()
+        key = by if isinstance(by, str) else by.fingerprint
         one.proven = not is_wrong and one.identity is not None and one.identity[1] == key
         if not one.proven:
             raise ProofError("it does not hold the key")

@@ -7,9 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from firstlight import boards, keys
+from firstlight import boards
 from firstlight.flash.whole import pieces
 from firstlight.groupkey import MemoryKey
+from firstlight.line.credentials import Credentials, GroupKeys
 from firstlight.line.seats import Seats, Wanted
 from firstlight.line.station import Flashing, Labelling, Station
 from firstlight.record.record import Record
@@ -35,13 +36,18 @@ def document(**changes: Any) -> dict[str, Any]:
     return {"version": 1, "id_scope": "0ne00111111", "wifi": networks} | changes
 
 
+def group_keys(key: str = GROUP_KEY) -> GroupKeys:
+    """What a line with that group key gives its units."""
+    return GroupKeys(MemoryKey(key, "the group key"))
+
+
 def station(
     record: Record,
     places: dict[str, Sequence[str]],
     files: list[StagedFile],
     *,
     labels: Path | None = None,
-    group_key: str = GROUP_KEY,
+    credentials: Credentials | None = None,
     **changes: Any,
 ) -> Station:
     """A station for the units at places: globs, by kind."""
@@ -54,8 +60,7 @@ def station(
     settings: dict[str, Any] = {
         "wanted": ("flash", "inject", "prove", "unit") + (("label",) if labels else ()),
         "document": document(),
-        "group_key": MemoryKey(keys.checked(group_key, "the group key"), "the group key"),
-        "secondary": None,
+        "credentials": credentials or group_keys(),
         "files": lambda _: files,
         "flashing": lambda board: flashing[board.id],
         "labelling": Labelling(labels, ("zpl",)) if labels else None,

@@ -17,12 +17,25 @@ from firstlight import boards, keys
 from firstlight import inject as injection
 from firstlight.flash import esptool, flashing
 from firstlight.line import reach, unit
-from firstlight.line.stages import finished, remaining
+from firstlight.line.credentials import Certificates
+from firstlight.line.stages import finished, injected, made_with, remaining
 from firstlight.line.station import Flashing, Station
 from firstlight.line.unit import Result, Unit
 from firstlight.record.record import Record
 from tests.line import stations
-from tests.line.model import CHIPS, KINDS, LEFT, Deadly, Device, Event, Killed, Memory, Repl, World
+from tests.line.model import (
+    CHIPS,
+    KINDS,
+    LEFT,
+    Deadly,
+    Device,
+    Event,
+    Killed,
+    Memory,
+    PaperMill,
+    Repl,
+    World,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Shift:
     again: bool = False
     boots: bool = False
     bootsel: bool = False  # the operator holds the button
+    certifies: bool = False  # the line has a CA, and not a group's key
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +75,7 @@ def station_of(record: Any, world: World, shift: Shift) -> Station:
         flashing=(lambda _: Flashing((), "f" * 64)) if shift.flashes else None,
         wanted=(*(stage for stage, is_wanted in chosen.items() if is_wanted), "unit"),
         again=shift.again,
+        credentials=CREDENTIALS[shift.certifies],
     )
 
 
@@ -85,7 +100,11 @@ def run(patch: pytest.MonkeyPatch, record: Any, world: World, shift: Shift) -> R
 
 
 def right(record: Any, one: Device) -> tuple[str, str]:
+    """What the board is to hold: the one key of its name, or the certificate of the record."""
     name = record.claimed(one.chip) or ""
+    facts = injected(record.history(one.chip))
+    if "certificate" in facts:
+        return name, facts["certificate"]
     return name, keys.derive(stations.GROUP_KEY, name) if name else ""
 
 
@@ -103,11 +122,12 @@ def check(record: Any, world: World, one: Device) -> None:
         assert remaining(history, LEFT, "") or is_blind or one.was_unseen, said
 
 
+CREDENTIALS = (stations.group_keys(), Certificates(PaperMill()))
 EVENTS = st.dictionaries(
     st.integers(1, 45), st.sampled_from(["kill", "pull", "wrong", "swap"]), max_size=3
 )
 SHIFTS = st.builds(
-    Shift, EVENTS, st.sampled_from([True, True, False]), *[st.booleans() for _ in range(3)]
+    Shift, EVENTS, st.sampled_from([True, True, False]), *[st.booleans() for _ in range(4)]
 )
 
 
@@ -142,7 +162,8 @@ def test_one_blow_at_any_step_of_a_bare_unit_or_a_device(
 ) -> None:
     for step in range(1, 42):
         for made in range(3):
-            shift = Shift({step: event}, again=made == 2, boots=True, bootsel=step % 2 > 0)
+            again, bootsel, certifies = made == 2, step % 2 > 0, step % 3 == 0
+            shift = Shift({step: event}, True, again, True, bootsel, certifies)
             take(quick, Memory(), kind, made, [shift])
 
 
@@ -175,7 +196,7 @@ def take(
     devices = [Device(board, chip, board.loader == "virtual") for chip in chips]
     world = World(chips[0], devices[0], devices[1])
     for one in devices[2 - made :]:
-        bring(patch, record, world, one)
+        bring(patch, record, world, one, certifies=shifts[0].certifies)
     for shift in shifts:
         world.there = devices[0]
         run(patch, record, world, shift)
@@ -185,10 +206,17 @@ def take(
         bring(patch, record, world, one)
 
 
-def bring(patch: pytest.MonkeyPatch, record: Any, world: World, one: Device) -> None:
-    """Twice without trouble: what a first run finds out, the second mends. Then it is a device."""
+def bring(
+    patch: pytest.MonkeyPatch, record: Any, world: World, one: Device, certifies: bool = False
+) -> None:
+    """Twice without trouble: what a first run finds out, the second mends. Then it is a device.
+
+    certifies: unless it has an identity already: its line is of the same kind then.
+    """
     world.there, one.was_unseen = one, False
-    results = [run(patch, record, world, Shift({})) for _ in range(2)]
+    fact, _ = made_with(injected(record.history(one.chip)))
+    shift = Shift({}, certifies=fact == "authority" if fact else certifies)
+    results = [run(patch, record, world, shift) for _ in range(2)]
     state = results[-1].state if results[-1] else "killed"
     assert state in ("passed", "skipped", "re-proved"), results
     assert one.identity == right(record, one)

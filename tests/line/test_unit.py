@@ -10,11 +10,10 @@ import pytest
 
 from firstlight import boards
 from firstlight.errors import BoardError, ToolError, UsageError
-from firstlight.groupkey import MemoryKey
 from firstlight.inject import IDENTITY_PATH, checked
 from firstlight.line import messages, reach, unit
 from firstlight.line.seats import Sighting
-from firstlight.line.stages import STAGES, remaining
+from firstlight.line.stages import MADE_WITH, STAGES, remaining
 from firstlight.line.station import Labelling, Station
 from firstlight.line.unit import Result, Unit
 from firstlight.record.record import Record
@@ -26,7 +25,7 @@ from tests.line import stations
 
 VIRTUAL = boards.load("VIRTUAL")
 CHIPS = ("0a0b0c01", "0a0b0c02")
-OTHER_KEY = MemoryKey(b64encode(bytes(range(64, 128))).decode(), "another group key")
+OTHER = stations.group_keys(b64encode(bytes(range(64, 128))).decode())
 
 
 class Hub:
@@ -191,8 +190,7 @@ def test_a_unit_with_a_wrong_key_fails_its_proof_and_is_mended_when_it_comes_aga
 ) -> None:
     assert run(station).state == "passed"
     name = f"virtual-{CHIPS[0]}"
-    pair = {"primary": OTHER_KEY.derive(name)}
-    document = station.document | {"registration_id": name, "symmetric_key": pair}
+    document = station.document | {"registration_id": name} | OTHER.make(name).section
     with Repl(tray[0].port or "") as repl:
         repl.write_file(IDENTITY_PATH, checked(document))
     again = replace(station, again=True)
@@ -208,7 +206,7 @@ def test_a_line_with_another_group_key_proves_nothing_and_breaks_nothing(
 ) -> None:
     assert run(station).state == "passed"
     before = told(station)
-    result = run(replace(station, again=True, group_key=OTHER_KEY))
+    result = run(replace(station, again=True, credentials=OTHER))
     assert (result.state, result.advice) == ("failed", messages.CALL)
     assert "give it the right --group-key" in result.cause
     assert told(station) == before
@@ -216,7 +214,7 @@ def test_a_line_with_another_group_key_proves_nothing_and_breaks_nothing(
 
 def test_an_unfinished_unit_is_given_the_key_that_the_line_has_now(station: Station) -> None:
     partly = replace(station, wanted=("inject", "prove"))
-    assert run(replace(partly, group_key=OTHER_KEY)).state == "passed"
+    assert run(replace(partly, credentials=OTHER)).state == "passed"
     assert run(station).state == "passed"
     assert told(station).count(("inject", "done")) == 2
 
@@ -300,11 +298,12 @@ def test_a_board_with_another_chip_than_its_kinds_is_refused(
             one._check_kind(board)
 
 
-def test_a_group_key_that_changed_redoes_what_is_not_finished_alone() -> None:
+@pytest.mark.parametrize("fact", MADE_WITH)
+def test_a_group_key_or_ca_that_changed_redoes_what_is_not_finished_alone(fact: str) -> None:
     class Note:
         def __init__(self, stage: str) -> None:
             self.stage, self.outcome = stage, "done"
-            self.facts = {"group_key": "old", "image": ""}
+            self.facts = {fact: "old", "image": ""}
 
     partly = [Note(stage) for stage in STAGES[:3]]
     assert remaining(partly, STAGES, "", "new") == list(STAGES[1:])

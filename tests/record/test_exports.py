@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from firstlight.errors import UsageError
 from firstlight.record import chain, exports
 from firstlight.record.chain import Entry
 from firstlight.record.record import Record
@@ -70,6 +71,43 @@ def test_a_unit_says_how_far_it_came(record: Record) -> None:
     assert done.begun_at == done.done_at == done.last_at != failed.done_at == ""
 
 
+def test_a_unit_has_what_its_last_injection_gave_it_a_key_or_a_certificate(record: Record) -> None:
+    name = finish(record, CHIP)
+    keyed = {"group_key": "0" * 16, "device_key": "1" * 16}
+    certified = {
+        "authority": "2" * 16,
+        "issuer": "3" * 64,
+        "certificate": "4" * 64,
+        "serial": "5" * 40,
+        "good_until": "2036-11-19T17:13:19Z",
+    }
+    wanted: list[tuple[dict[str, str], str]] = [
+        (keyed, "key " + "1" * 16),
+        (certified, "certificate " + "5" * 40),
+        (keyed, "key " + "1" * 16),
+    ]
+    for facts, credential in wanted:
+        for outcome in ("begun", "done"):
+            record.append(
+                stage="inject", outcome=outcome, chip_id=CHIP, registration_id=name, facts=facts
+            )
+        (unit,) = units(record)
+        assert unit.credential == credential
+        given = (unit.authority, unit.issuer_sha256, unit.certificate_sha256)
+        assert given == tuple(facts.get(n, "") for n in ("authority", "issuer", "certificate"))
+        until = (unit.certificate_serial, unit.certificate_until, unit.key_fingerprint)
+        assert until == tuple(facts.get(n, "") for n in ("serial", "good_until", "device_key"))
+        assert unit.group_fingerprint == facts.get("group_key", "")
+    header, row = csv.reader(exports.units_csv(units(record)))
+    assert dict(zip(header, row, strict=True))["group_fingerprint"] == "0" * 16
+
+
+def test_a_units_own_serial_number_is_not_a_certificates(record: Record) -> None:
+    record.claim(CHIP, None, lambda serial: f"lamp-{serial}")
+    (unit,) = units(record)
+    assert (unit.state, unit.certificate_serial, unit.credential) == ("claimed", "", "")
+
+
 def test_a_unit_that_fails_after_it_was_done_does_not_look_well(record: Record) -> None:
     name = finish(record, CHIP)
     record.append(stage="prove", outcome="failed", chip_id=CHIP, registration_id=name)
@@ -100,6 +138,13 @@ def test_the_service_takes_the_bulk_form_and_has_no_key_from_us() -> None:
     for body in exports.dps_bulk(many, "delete"):
         assert api.call("POST", "/enrollments", json.loads(body)).document["isSuccessful"]
     assert api.error("GET", "/enrollments/lamp-22") == (404, 404201)
+
+
+def test_the_bulk_form_has_no_row_for_a_certificate_that_the_record_does_not_have() -> None:
+    facts = {"certificate": "4" * 64, "serial": "5" * 40}
+    entry: Entry = chain.sealed((0, ""), _said(chip_id="ff") | {"facts": facts})
+    with pytest.raises(UsageError, match="has a certificate, not a key of DPS's"):
+        list(exports.dps_bulk([_unit("lamp-1"), exports.unit([entry])]))
 
 
 def _unit(name: str) -> exports.Unit:

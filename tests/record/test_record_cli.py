@@ -113,6 +113,22 @@ def test_exports_go_to_the_screen_or_into_a_new_file(ground: SqliteGround) -> No
     refused(UsageError, "cannot be written", *words, "none/x.csv")
 
 
+def test_units_with_certificates_are_left_out_of_the_bulk_form_and_that_is_told(
+    ground: SqliteGround,
+) -> None:
+    facts = {"certificate": "ab" * 32, "serial": "0c" * 20, "authority": "d" * 16}
+    with opened(ground) as record:
+        record.append(stage="inject", outcome="done", chip_id=OTHER, facts=facts)
+    assert shown("units")[1].endswith(f"  certificate {'0c' * 20}")
+    assert f"serial: {'0c' * 20}" in "".join(shown("show", OTHER))
+    words = ("export", "--form", "dps", "--all", "--record", "line.db", "--out", "bulk.jsonl")
+    for mode in ("create", "delete"):
+        refused(ToolError, "1 units have certificates and are left out", *words, "--mode", mode)
+        (body,) = map(json.loads, Path("bulk.jsonl").read_text().splitlines())
+        assert [each["registrationId"] for each in body["enrollments"]] == ["lamp-000001"]
+        Path("bulk.jsonl").unlink()
+
+
 def test_a_damaged_record_leaves_no_half_export(ground: SqliteGround) -> None:
     ground.forge("UPDATE firstlight_entries SET facts = 'x' WHERE number = 5")
     words = ("export", "--record", "line.db", "--form", "csv", "--out", "x.csv")

@@ -21,15 +21,17 @@ from ..flash.uf2drive import Volume, volume_at
 from ..flash.whole import pieces
 from ..inject import checked
 from .contents import content_options, files_from, image_from, kind_from
+from .credentials import chosen, key_options
 from .identity import document_from, optional_identity_options
-from .inject import device_keys, key_options
+from .inject import tell_certificate
 from .progress import shown
 
 # Options that say something about an identity, and so nothing without --nvs. (--root does.)
 _IDENTITY = (
     "id_scope", "group_key", "secondary_group_key", "device_key", "registration_id", "wifi",
     "endpoint", "mqtt_port", "https_port", "ntp", "ethernet", "ifconfig", "led", "payload",
-    "model_id", "roots_key",
+    "model_id", "roots_key", "ca", "ca_passphrase", "batch", "certificate", "certificate_key",
+    "certificate_passphrase", "csr",
 )  # fmt: skip
 
 
@@ -106,16 +108,20 @@ def flash(board: str, port: str | None, volume: Path | None, **wishes: Any) -> N
     place = _place(kind, port, volume)
     _check_identity_options(kind, wishes)
     document = document_from(wishes) if wishes["nvs"] else None
-    keys_of = device_keys(wishes) if wishes["nvs"] else None
+    given = chosen(wishes) if wishes["nvs"] else None
     image = image_from(kind, wishes)
     files = files_from(kind, image, wishes) if wishes["with_files"] else []
     kind, chip_id = _asked(kind, port, wishes)
     parts = pieces(kind, image, files)
-    if document is not None and keys_of is not None:
-        name = keys.registration_id(wishes["registration_id"] or kind.registration_id(chip_id))
-        document |= {"registration_id": name, "symmetric_key": keys_of(name)}
+    if document is not None and given is not None:
+        name = keys.registration_id(
+            wishes["registration_id"] or given.name or kind.registration_id(chip_id)
+        )
+        made = given.make(name)
+        document |= {"registration_id": name} | made.section
         parts = pieces_with_identity(kind, parts, checked(document))
         click.echo(f"{name}: its identity goes into NVS, and is not proven before it runs")
+        tell_certificate(name, made.facts)
     options = Options(
         wishes["erase"], not wishes["no_verify"], wishes["baud"], float(wishes["timeout_s"])
     )

@@ -3,8 +3,7 @@
 Puts the document together from options; every check and every write is inject.py's.
 """
 
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,10 @@ from ..errors import ToolError, UsageError
 from ..firstboot import watch
 from ..repl import Repl
 from ..stage import StagedFile, compiled, loads_mpy, plan
+from .credentials import chosen, key_options
 from .identity import document_from, identity_options, roots_from_wishes
-from .options import group_key, group_key_option, key, source_option
 
 _MAX_APP = 65536  # bytes
-
-
-def key_options(verb: Any) -> Any:
-    """The options for whose key it is and how it is named: see device_keys()."""
-    options = (
-        group_key_option("--group-key", "the enrollment group's key, to derive the device's from"),
-        group_key_option(
-            "--secondary-group-key", "its secondary key, for the device to fall back on"
-        ),
-        source_option("--device-key", "the device's own key, of an individual enrollment"),
-        click.option("--registration-id", help="By default made of the chip's unique id."),
-    )
-    return reduce(lambda done, option: option(done), reversed(options), verb)
 
 
 @click.command()
@@ -61,10 +47,18 @@ def inject(board: str, port: str, **wishes: Any) -> None:
     BOARD is one of the names under boards/. Nothing is written before everything was checked;
     run it again after an interruption, and it completes.
 
+    What the board proves itself with is one of four: a key of an enrollment group (--group-key)
+    or of its own (--device-key); a certificate that a CA of `firstlight ca` makes now (--ca), with
+    a key that exists on the board alone; or a certificate made by hand (--certificate).
+
     \b
     Examples:
       firstlight inject ESP32_GENERIC --port /dev/ttyUSB0 --id-scope 0ne00111111 \\
           --group-key file:group.key --wifi "shop floor=file:wifi.txt" --first-boot 120
+      firstlight inject ESP32_GENERIC --port /dev/ttyUSB0 --id-scope 0ne00111111 --ca plant-ca \\
+          --ca-passphrase file:batch.txt --wifi "shop floor=file:wifi.txt"
+      firstlight inject RPI_PICO_W --port /dev/ttyACM0 --id-scope 0ne00111111 --wifi guest \\
+          --certificate chain.pem --certificate-key file:key.pem
       firstlight inject VIRTUAL --port /dev/pts/3 --id-scope 0ne00111111 --group-key env:KEY \\
           --wifi firstlight=file:wifi.txt --endpoint localhost --root root.pem
     """
@@ -72,19 +66,23 @@ def inject(board: str, port: str, **wishes: Any) -> None:
     document, roots = document_from(wishes), roots_from_wishes(wishes)
     if wishes["no_reset"] and wishes["first_boot_s"]:
         raise UsageError("--first-boot needs the reset that --no-reset leaves out")
-    keys_of = device_keys(wishes)
+    given = chosen(wishes)
     with Repl(port) as repl:
         found = repl.implementation()
         kind.check_platform(found.platform)
         as_mpy = not wishes["source"] and loads_mpy(found.mpy)
         unique_id = repl.unique_id()
         name = arithmetic.registration_id(
-            wishes["registration_id"] or kind.registration_id(unique_id)
+            wishes["registration_id"] or given.name or kind.registration_id(unique_id)
         )
-        document |= {"registration_id": name, "symmetric_key": keys_of(name)}
+        made = given.make(name)
+        document |= {"registration_id": name} | made.section
         files = with_app(plan(as_mpy, roots), wishes["app"])
         click.echo(f"{name}: {kind.product} on {port}, chip {unique_id.hex()}")
-        done = injection.inject(repl, document, files, lambda text: click.echo(f"  {text}"))
+        tell_certificate(name, made.facts)  # before it is used: whatever happens, it is known
+        done = injection.inject(
+            repl, document, files, lambda text: click.echo(f"  {text}"), made.root
+        )
         click.echo(f"{name}: injected and proven, {len(done.written)} files written")
         if not wishes["no_reset"]:
             repl.reset()
@@ -93,23 +91,11 @@ def inject(board: str, port: str, **wishes: Any) -> None:
         click.echo(f"{name}: its first telemetry is in the hub")
 
 
-def device_keys(wishes: dict[str, Any]) -> Callable[[str], dict[str, str]]:
-    """Open the keys that were named; return what makes a registration id's symmetric_key.
-
-    Raise UsageError.
-    """
-    group, second, own = (wishes[f"{name}_key"] for name in ("group", "secondary_group", "device"))
-    if (group is None) == (own is None):
-        raise UsageError("name either a --group-key or a --device-key")
-    if second and own:
-        raise UsageError("a secondary group key goes with a group key, not with a device key")
-    if own:
-        given = {"primary": key(own, "the device key")}
-        return lambda _: dict(given)
-    groups = {"primary": group_key(group, "the group key")}
-    if second:
-        groups["secondary"] = group_key(second, "the secondary group key")
-    return lambda name: {which: each.derive(name) for which, each in groups.items()}
+def tell_certificate(name: str, facts: Mapping[str, str]) -> None:
+    """Print which certificate a board got, to note: its serial number revokes it."""
+    if "certificate" in facts:
+        click.echo(f"{name}: certificate {facts['serial']}, good until {facts['good_until']}")
+        click.echo(f"{name}: its SHA-256 is {facts['certificate']}")
 
 
 def with_app(files: list[StagedFile], app: Path | None) -> list[StagedFile]:

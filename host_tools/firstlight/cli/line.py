@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ToolError, UsageError
+from .credentials import line_key_options
 from .identity import identity_options
-from .options import group_key_option
 from .record import record_option
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def _taken(what: str, option: click.Parameter, value: Any) -> Any:
     expose_value=False,
     help='A TOML file with these options, as id-scope = "0ne..."; kinds = ["ESP32_GENERIC"].',
 )
-@group_key_option("--group-key", "the enrollment group's key", True)
-@group_key_option("--secondary-group-key", "its secondary key, for devices to fall back on")
+@line_key_options
 @identity_options
 @record_option
 @click.option(
@@ -137,17 +136,21 @@ def _taken(what: str, option: click.Parameter, value: Any) -> Any:
 def line(kinds: tuple[str, ...], **wishes: Any) -> None:
     """Make every BOARD that is plugged in a device, until Ctrl-C.
 
-    Each goes through: flash, identify, derive its key, inject, prove, first boot (with
+    Each goes through: flash, identify, get its key or certificate, inject, prove, first boot (with
     --first-boot), record, label (with --labels). Pull a unit out, press Ctrl-C, cut the power: a
     unit that comes again goes on where the record says it was, and is never in there twice.
 
-    PORTS is a glob; without, boards are found by their USB ids. The group key is held in memory,
-    or stays in its token; the boards and the record never see it.
+    PORTS is a glob; without, boards are found by their USB ids. The group key, or the key of the
+    CA's batch, is held in memory, or stays in its token; the boards and the record never see it.
+    With --ca each unit gets a key of its own, which is nowhere but on the board, and a certificate
+    for it, whose serial number and fingerprint the record has.
 
     \b
     Examples:
       firstlight line ESP32_GENERIC --id-scope 0ne00111111 --group-key file:group.key \\
           --wifi "shop floor=file:wifi.txt" --first-boot 120 --labels labels
+      firstlight line ESP32_GENERIC --id-scope 0ne00111111 --wifi "shop floor=file:wifi.txt" \\
+          --ca plant-ca --ca-passphrase keyring:firstlight/batch-7
       firstlight line RPI_PICO_W --config line.toml --record postgresql://line@server/line
       firstlight line 'VIRTUAL=tray/*' --config line.toml --count 8
     """

@@ -4,7 +4,7 @@ Only reads the record. No password is taken from the command line.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ..record.places import DEFAULT, from_argument
 from ..record.reader import Reader, parse_head
 from .options import secret
 
-_UNIT = "{registration_id:32}  {chip_id:16}  {board:16}  {state:16}  {last_at}"
+_UNIT = "{registration_id:32}  {chip_id:16}  {board:16}  {state:16}  {last_at:24}  {credential}"
 _STEP = "{number:>6}  {at}  {station:12}  {stage:8} {outcome:8} {seat}"
 
 
@@ -84,14 +84,16 @@ def verify(record_source: str, head: str | None) -> None:
 @record.command()
 @record_option
 def units(record_source: str) -> None:
-    """List every unit: its id, its chip, its board, how far it came, and when.
+    """List every unit: its id, its chip, its board, how far it came, when, and what it proves.
+
+    That is the fingerprint of its key, or the serial number of its certificate.
 
     \b
     Example:
       firstlight record units --record line.db
     """
     with Reader.read(record_url(record_source)) as found:
-        names = ("registration_id", "chip_id", "board", "state", "last_at")
+        names = ("registration_id", "chip_id", "board", "state", "last_at", "credential")
         click.echo(_UNIT.format(**{name: name for name in names}))
         for unit in map(exports.unit, found.units()):
             told = {name: _plain(getattr(unit, name)) for name in names}
@@ -143,7 +145,9 @@ def export(
 
     dps gives bodies for the DPS service API's POST /enrollments, one on a line, ten units in
     each. They hold no key: the service makes its own for an individual enrollment. So a unit
-    whose key came from a group's needs none of these, but for being shut out: --disabled.
+    whose key came from a group's needs none of these, but for being shut out: --disabled. Units
+    with certificates are left out, and that is told, exit code 1: an enrollment of their own needs
+    the certificate, which the record does not have; their group's, by the batch's CA, needs none.
 
     \b
     Examples:
@@ -151,6 +155,7 @@ def export(
       firstlight record export --form dps --disabled --out shut-out.jsonl
       firstlight record export --form csv --record postgresql://line@server/line > entries.csv
     """
+    certified: list[str] = []
     with Reader.read(record_url(record_source)) as found:
         if form == "csv":
             lines = exports.entries_csv(found.entries())
@@ -160,10 +165,27 @@ def export(
                 exports.units_csv(listed)
                 if form == "units"
                 else exports.dps_bulk(
-                    (unit for unit in listed if every or unit.done_at), mode, disabled
+                    _with_keys((unit for unit in listed if every or unit.done_at), certified),
+                    mode,
+                    disabled,
                 )
             )
         _write(lines, out)
+    if certified:
+        raise ToolError(
+            f"{len(certified)} units have certificates and are left out, {certified[0]} the "
+            "first: an enrollment of their own needs the certificate itself, which the record "
+            "does not have; enroll their group by the batch's CA, and one alone by its leaf"
+        )
+
+
+def _with_keys(units: Iterable[exports.Unit], certified: list[str]) -> Iterator[exports.Unit]:
+    """Yield those that have a key; note the names of those that have a certificate."""
+    for unit in units:
+        if unit.certificate_sha256:
+            certified.append(unit.registration_id)
+        else:
+            yield unit
 
 
 def _history(found: Reader, unit: str) -> list[Entry]:

@@ -17,7 +17,6 @@ from ..errors import UsageError
 from ..flash.flashing import Options
 from ..flash.pieces import Piece
 from ..flash.whole import pieces
-from ..groupkey import GroupKey
 from ..inject import checked
 from ..labels import check
 from ..labels import template as templates
@@ -26,13 +25,12 @@ from ..line.station import Flashing, Labelling, Station
 from ..record.record import Record
 from ..stage import StagedFile, plan
 from .contents import files_from, image_from
+from .credentials import of_line
 from .identity import document_from, roots_from_wishes
 from .inject import with_app
-from .options import group_key
 from .record import record_url
 
 _TEMPLATE = re.compile(r"[^{}]*\{serial(:0?[1-9]?d?)?\}[^{}]*")
-_NO_KEY = {"primary": "A" * 43 + "="}  # stands for a key, to check the rest of a document
 
 
 @contextmanager
@@ -40,32 +38,27 @@ def opened(kinds: tuple[str, ...], wishes: Mapping[str, Any]) -> Iterator[Statio
     """The station that the options describe, its record open. Raise ToolError before any work."""
     wanted = _wanted(kinds)
     document = document_from(wishes)
-    checked(document | {"registration_id": "unit", "symmetric_key": _NO_KEY})
     if not document.keys() & {"wifi", "ethernet"}:
         raise UsageError("no unit could reach its hub: name a network, --wifi or --ethernet")
+    naming = _naming(wishes["template"])
+    credentials = of_line(wishes)  # before a child process is started: it gets the environment
+    first = naming(1) if naming else "unit"  # one is made to see that it can be, and forgotten
+    checked(document | {"registration_id": first} | credentials.make(first).section)
     made: dict[str, Any] = {
         "document": document,
-        **_keys(wishes),  # before a child process is started, which gets the environment
+        "credentials": credentials,
         "files": _files(wishes),
         "seats": Seats(wanted),
         "wanted": _stages(wishes),
         "flashing": None if wishes["no_flash"] else _flashing(wanted, wishes),
         "options": Options(wishes["erase"], not wishes["no_verify"], wishes["baud"]),
-        "naming": _naming(wishes["template"]),
+        "naming": naming,
         "again": wishes["again"],
         "first_boot_s": float(wishes["first_boot_s"] or 0),
         "labelling": _labelling(wanted, wishes),
     }
     with Record.open(record_url(wishes["record_source"]), wishes["station"]) as record:
         yield Station(record=record, **made)
-
-
-def _keys(wishes: Mapping[str, Any]) -> dict[str, GroupKey | None]:
-    second = wishes["secondary_group_key"]
-    return {
-        "group_key": group_key(wishes["group_key"], "the group key"),
-        "secondary": None if second is None else group_key(second, "the secondary group key"),
-    }
 
 
 def _wanted(kinds: tuple[str, ...]) -> list[Wanted]:

@@ -2,7 +2,7 @@
 
 Made by Espressif's own generator, in memory: the identity holds a key, and never touches a disk.
 The firmware reads it where there is no /identity.json (wake.py), with nvsstore.py: namespace
-"firstlight", a blob "identity" of at most 1024 bytes. An injection later takes its place.
+"firstlight", a blob "identity" of at most 4000 bytes. An injection later takes its place.
 """
 
 import io
@@ -18,7 +18,7 @@ from . import partitions
 from .pieces import Piece
 
 NAMESPACE, KEY = "firstlight", "identity"
-LONGEST = 1024  # bytes: firmware/nvsstore.py's
+LONGEST = 4000  # bytes: firmware/nvsstore.py's, of this one name
 PARTITION = "nvs"
 _PAGE = 4096
 _LEAST = 3 * _PAGE  # of a partition that can be written to
@@ -86,7 +86,7 @@ def _check(identity: bytes) -> None:
     if len(identity) > LONGEST:
         raise UsageError(
             f"the identity has {len(identity)} bytes, and at most {LONGEST} can be flashed with "
-            "the image: leave networks or the payload out, or inject it after flashing"
+            "the image: leave networks, the payload or a CSR out, or inject it after flashing"
         )
     try:
         document.load(identity)

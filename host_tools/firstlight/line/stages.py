@@ -7,13 +7,15 @@ leaves nothing behind, so it is no stage of the record: it is done each time.
 
 What was begun and not done counts as not done, and so does what it may have undone: a unit that
 is flashed anew has lost its identity. A unit that was finished once is only mended, whatever
-image the line flashes today, and whatever its group key is.
+image the line flashes today, and whatever it gives its units to prove themselves with.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 STAGES = ("flash", "inject", "prove", "boot", "unit", "label")
+# Facts that say with what a unit was made: the fingerprint of a group's key, or of a CA's root.
+MADE_WITH = ("group_key", "authority")
 _LASTING = ("unit", "label")  # what no stage undoes
 
 
@@ -34,7 +36,7 @@ def remaining(
     """Return the stages among wanted that are still to do, in order.
 
     history: the unit's entries, oldest first. image: the hash of what the line flashes. key: the
-    fingerprint of the group key that the line injects with; "": any.
+    fingerprint of the group key or the CA that the line injects with; "": any.
     """
     done: dict[str, dict[str, str]] = {}  # stage to what was noted of it
     torn: set[str] = set()
@@ -52,23 +54,31 @@ def remaining(
         return [s for s in wanted if s in torn or (s == "label" and s not in done)]
     if "flash" in wanted and done.get("flash", {}).get("image", "") != image:
         done = {}
-    other = done.get("inject", {}).get("group_key", key) not in ("", key)
-    stale = _undone_by("inject", done) if key and other else set()
+    stale = _undone_by("inject", done) if key and _differs(done.get("inject", {}), key) else set()
     return [stage for stage in wanted if stage not in done or stage in stale]
 
 
-def injected_with(history: Iterable[Noted]) -> str:
-    """The fingerprint of the group key that the unit's identity was made with; "": not known."""
-    found = ""
+def injected(history: Iterable[Noted]) -> dict[str, str]:
+    """The facts of the injection that the unit's identity came from; none: not known."""
+    found: dict[str, str] = {}
     for entry in history:
         if (entry.stage, entry.outcome) == ("inject", "done"):
-            found = entry.facts.get("group_key", "")
+            found = entry.facts
     return found
+
+
+def made_with(facts: Mapping[str, str]) -> tuple[str, str]:
+    """Which of MADE_WITH an injection had, and the fingerprint; "" and "": not known."""
+    return next(((name, facts[name]) for name in MADE_WITH if facts.get(name)), ("", ""))
 
 
 def finished(history: Iterable[Noted]) -> bool:
     """Whether the unit was a device once, whatever became of it."""
     return any(entry.stage == "unit" and entry.outcome == "done" for entry in history)
+
+
+def _differs(facts: Mapping[str, str], key: str) -> bool:
+    return made_with(facts)[1] not in ("", key)
 
 
 def _undone_by(stage: str, done: Iterable[str]) -> set[str]:

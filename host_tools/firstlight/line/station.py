@@ -1,4 +1,4 @@
-"""What all units of a line have in common: the record, keys, images, files, and what is wanted.
+"""What all units of a line share: the record, credentials, images, files, and what is wanted.
 
 Made once, before the first unit is touched; read by every unit's thread.
 """
@@ -11,9 +11,9 @@ from typing import Any
 from ..boards import Board
 from ..flash.flashing import Options
 from ..flash.pieces import Piece
-from ..groupkey import GroupKey
 from ..record.record import Record
 from ..stage import StagedFile
+from .credentials import Credentials
 from .seats import Seats
 
 Json = dict[str, Any]
@@ -41,18 +41,17 @@ class Station:
     """A line's set-up. Has no repr: its document may hold a Wi-Fi password.
 
     wanted: the stages that each unit goes through (stages.STAGES). document: the identity, but
-    for name and key. files: those of the firmware, as .mpy (True) or as source. naming: makes a
-    registration id of a serial number; None: of the kind and the chip. first_boot_s: how long a
-    unit may take to its first telemetry. flashing: what a board, with its unit's flash_bytes, is
-    flashed with; None: the line flashes nothing.
+    for name and credential. files: those of the firmware, as .mpy (True) or as source. naming:
+    makes a registration id of a serial number; None: of the kind and the chip. first_boot_s: how
+    long a unit may take to its first telemetry. flashing: what a board, with its unit's
+    flash_bytes, is flashed with; None: the line flashes nothing.
     """
 
     record: Record
     seats: Seats
     wanted: tuple[str, ...]
     document: Json
-    group_key: GroupKey
-    secondary: GroupKey | None
+    credentials: Credentials
     files: Callable[[bool], list[StagedFile]]
     flashing: Callable[[Board], Flashing] | None = None
     options: Options = field(default_factory=Options)
@@ -60,10 +59,3 @@ class Station:
     again: bool = False
     first_boot_s: float = 120.0
     labelling: Labelling | None = None
-
-    def keys_of(self, registration_id: str) -> dict[str, str]:
-        """The device's symmetric_key, as the identity has it."""
-        pair = {"primary": self.group_key.derive(registration_id)}
-        if self.secondary is not None:
-            pair["secondary"] = self.secondary.derive(registration_id)
-        return pair

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from .. import boards, keys
+from .. import boards
 from .. import inject as injection
 from ..errors import BoardError, ProofError, ToolError, UsageError
 from ..firstboot import watch
@@ -20,13 +20,15 @@ from ..labels import write as write_labels
 from ..record.rules import fitting
 from ..repl import Repl
 from ..stage import loads_mpy
+from .credentials import Made
 from .messages import advice
 from .reach import Reach, Stopped, look
 from .seats import Sighting
-from .stages import STAGES, finished, injected_with, remaining
+from .stages import STAGES, finished, injected, made_with, remaining
 from .station import Flashing, Station
 from .story import Story, Taken
 
+_OPTIONS = {"group_key": ("group key", "--group-key"), "authority": ("CA", "--ca")}
 _NAMED = re.compile(r"\d+ ms  id +(\S+)")  # of firmware/wake.py
 
 
@@ -184,16 +186,17 @@ class Unit:
             raise UsageError(f"a {self.board.id} has an {self.board.mcu}, not an {told}")
 
     def _check_key(self) -> None:
-        """Raise ToolError if the unit was made with another group key: nothing is mended with it.
+        """Raise ToolError if the unit was made with another group key or CA: nothing is mended.
 
-        It may be a good device; the line's key is then the wrong one.
+        It may be a good device; the line has the wrong one then.
         """
-        had = injected_with(self._story.so_far())
-        ours = self._station.group_key.fingerprint
-        if had not in ("", ours):
+        fact, had = made_with(injected(self._story.so_far()))
+        ours = self._station.credentials
+        if had not in ("", ours.fingerprint):
+            what, option = _OPTIONS[fact]
             raise ToolError(
-                f"{self._story.name} was made with the group key {had}, and this line's is "
-                f"{ours}: give it the right --group-key"
+                f"{self._story.name} was made with the {what} {had}, and this line's "
+                f"{_OPTIONS[ours.fact][0]} is {ours.fingerprint}: give it the right {option}"
             )
 
     def _flash_was_vain(self, why: str) -> None:
@@ -213,21 +216,24 @@ class Unit:
 
     def _inject(self) -> None:
         self._begin("inject")
-        station, pair = self._station, self._station.keys_of(self._story.name)
-        document = station.document | {"registration_id": self._story.name, "symmetric_key": pair}
-        facts = {
-            "board": self.board.id,
-            "group_key": station.group_key.fingerprint,
-            "device_key": keys.fingerprint(pair["primary"]),
-        }
+        station, made = self._station, self._credential()
+        document = station.document | {"registration_id": self._story.name} | made.section
+        facts = {"board": self.board.id, **made.facts}
         self._story.note("inject", "begun", **facts)
         with self._reach.repl() as repl:
             found = repl.implementation()
             facts["micropython"] = ".".join(str(part) for part in found.version)
             files = station.files(loads_mpy(found.mpy))
-            done = injection.inject(repl, document, files, self._say)
+            done = injection.inject(repl, document, files, self._say, made.root)
             self._reach.reset(repl)
         self._story.note("inject", "done", files=str(len(done.written)), **facts)
+
+    def _credential(self) -> Made:
+        """Make the unit's; what is refused there is the line's trouble, not the unit's."""
+        try:
+            return self._station.credentials.make(self._story.name)
+        except UsageError as error:
+            raise ToolError(str(error)) from None
 
     def _prove(self) -> None:
         """Once more after a reset, with what lies in the flash then."""
@@ -244,9 +250,10 @@ class Unit:
 
     def _prove_now(self) -> None:
         self._say("waiting for the board to be back")
+        given = injected(self._story.so_far())
         with self._reach.repl() as repl:
             try:
-                injection.prove(repl, self._station.keys_of(self._story.name)["primary"])
+                self._station.credentials.prove(repl, self._story.name, given)
             except ProofError as error:  # the next try gives it its identity again
                 self._story.note("inject", "failed", error=fitting(str(error)))
                 raise
@@ -283,7 +290,7 @@ class Unit:
 
     def _todo(self) -> list[str]:
         made = self._made
-        key = self._station.group_key.fingerprint
+        key = self._station.credentials.fingerprint
         image = made.image if made else ""
         return remaining(self._story.so_far(), self._station.wanted, image, key)
 

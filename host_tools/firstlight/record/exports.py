@@ -4,10 +4,17 @@ No I/O: entries come in, text goes out a line at a time. Holds no key, since the
 What is in the columns of a unit comes from facts, the last one written of each name:
 
     column             fact
-    board              board        the board's name, as board.json's folder has it
-    image_sha256       image        of the MicroPython that was flashed
-    key_fingerprint    device_key   of the unit's primary key (keys.fingerprint)
-    group_fingerprint  group_key    of the key that this one was derived from
+    board                board        the board's name, as board.json's folder has it
+    image_sha256         image        of the MicroPython that was flashed
+    key_fingerprint      device_key   of the unit's primary key (keys.fingerprint)
+    group_fingerprint    group_key    of the key that this one was derived from
+    certificate_sha256   certificate  of the unit's certificate, its DER
+    certificate_serial   serial       the certificate's serial number, in hexadecimal
+    certificate_until    good_until   when it expires
+    issuer_sha256        issuer       of the certificate of the batch's CA
+    authority            authority    the first 16 digits of its root's SHA-256
+
+A unit that was injected anew has what the last injection gave it: keys, or a certificate.
 """
 
 import csv
@@ -16,11 +23,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 
+from ..errors import UsageError
 from .chain import Entry, canonical
 from .rules import CLAIM, UNIT
 
 MODES = ("create", "delete")
 _AT_ONCE = 10  # enrollments that the service takes in one call (protocol.md 7)
+_INJECT = "inject"
+_CREDENTIALS = (
+    "device_key", "group_key", "certificate", "serial", "good_until", "issuer", "authority",
+)  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -42,12 +54,28 @@ class Unit:
     image_sha256: str
     key_fingerprint: str
     group_fingerprint: str
+    certificate_sha256: str
+    certificate_serial: str
+    certificate_until: str
+    issuer_sha256: str
+    authority: str
+
+    @property
+    def credential(self) -> str:
+        """What it proves itself with, for a list: a key's fingerprint, a certificate's serial."""
+        if self.certificate_serial:
+            return f"certificate {self.certificate_serial}"
+        return f"key {self.key_fingerprint}" if self.key_fingerprint else ""
 
 
 def unit(history: list[Entry]) -> Unit:
     """Return what the entries of one chip say, oldest first; there must be one."""
     facts: dict[str, str] = {}
     for entry in history:
+        if entry.stage == CLAIM:  # its serial number is the unit's, not a certificate's
+            continue
+        if entry.stage == _INJECT and entry.facts.keys() & set(_CREDENTIALS):
+            facts = {name: facts[name] for name in facts if name not in _CREDENTIALS}
         facts |= entry.facts
     last = history[-1]
     done = [entry.at for entry in history if (entry.stage, entry.outcome) == (UNIT, "done")]
@@ -64,6 +92,11 @@ def unit(history: list[Entry]) -> Unit:
         image_sha256=facts.get("image", ""),
         key_fingerprint=facts.get("device_key", ""),
         group_fingerprint=facts.get("group_key", ""),
+        certificate_sha256=facts.get("certificate", ""),
+        certificate_serial=facts.get("serial", ""),
+        certificate_until=facts.get("good_until", ""),
+        issuer_sha256=facts.get("issuer", ""),
+        authority=facts.get("authority", ""),
     )
 
 
@@ -83,10 +116,13 @@ def dps_bulk(units: Iterable[Unit], mode: str = "create", disabled: bool = False
     """Yield bodies for the service's POST /enrollments, JSON on a line, ten units in each.
 
     Units without a registration id are left out. No body has keys: for an enrollment that is
-    made, the service makes them.
+    made, the service makes them. Raise UsageError for a unit that has a certificate, which the
+    record has not: an enrollment of its own would need it whole.
     """
     waiting: list[dict[str, object]] = []
     for each in units:
+        if each.certificate_sha256:
+            raise UsageError(f"{each.registration_id} has a certificate, not a key of DPS's")
         if each.registration_id:
             waiting.append(_enrollment(each, mode, disabled))
         if len(waiting) == _AT_ONCE:
