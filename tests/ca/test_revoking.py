@@ -50,6 +50,17 @@ def test_a_revoked_leaf_is_in_its_batchs_list(folder: Folder) -> None:
         assert crl.is_signature_valid(batch.public_key())  # type: ignore[arg-type]
 
 
+def test_a_serial_alone_is_refused_where_several_batches_may_have_issued_it(
+    folder: Folder,
+) -> None:
+    issued = founded.opened(folder.path).issue("esp32-a1b2c3")
+    founded.rotated(folder)
+    with pytest.raises(UsageError, match="--issuer with one of batch-1, batch-2"):
+        revoke(folder, int(issued.serial, 16))
+    target = revoking.a_serial(folder, folder.ledger(), int(issued.serial, 16), "batch-1")
+    assert target.issuer == "batch-1"
+
+
 def test_a_revoked_batch_is_in_the_roots_list(folder: Folder) -> None:
     target = revoking.a_batch(folder, folder.ledger(), "batch-1")
     revoking.revoke(folder, target, "ca_compromise", founded.secrets(), utc_now())

@@ -45,10 +45,20 @@ def a_batch(folder: Folder, ledger: Ledger, name: str) -> Target:
 
 
 def a_serial(folder: Folder, ledger: Ledger, serial: int, issuer: str | None) -> Target:
-    """A leaf by its serial number; issuer: None for the current batch. Raises UsageError."""
+    """A leaf by its serial number. issuer: the batch that issued it; None: the only one there is.
+
+    A number alone does not tell, and in another batch's list it would say nothing. Raises
+    UsageError.
+    """
     for member in ledger.members:
         if folder.certificate(member).serial_number == serial:
             raise UsageError(f"this is the serial number of {member.name} itself: use --batch")
+    if issuer is None and len(ledger.batches) > 1:
+        names = ", ".join(batch.name for batch in ledger.batches)
+        raise UsageError(
+            f"which batch issued it? say --issuer with one of {names}: a record's `issuer` is the "
+            "SHA-256 that `firstlight ca show` has beside the batch's name"
+        )
     return Target(ledger.batch(issuer).name, serial, f"{serial:x}")
 
 

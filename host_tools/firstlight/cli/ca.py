@@ -179,8 +179,8 @@ def show(folder: Path, as_json: bool, pem: str | None) -> None:
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Revoke this leaf or intermediate (PEM).")  # fmt: skip
 @click.option("--renew", is_flag=True, help="Revoke nothing: sign a list anew.")
-@click.option("--issuer", metavar="NAME", help="Which batch issued --serial; or whose list to "
-              "--renew, `root` for the root's. Without, the current batch.")  # fmt: skip
+@click.option("--issuer", metavar="NAME", help="Which batch issued --serial (needed if there "
+              "are several); or whose list to --renew, `root` for the root's.")  # fmt: skip
 @click.option("--reason", default="unspecified", metavar="REASON", show_default=True,
               type=click.Choice(_REASONS), help=f"One of {', '.join(_REASONS)}.")  # fmt: skip
 @source_option("--passphrase", f"the passphrase of the batch's key. {_PIN}")
@@ -205,7 +205,7 @@ def revoke(
 
     \b
     Examples:
-      firstlight ca revoke line-ca --serial 0a1b2c --reason key-compromise \\
+      firstlight ca revoke line-ca --serial 0a1b2c --issuer batch-1 --reason key-compromise \\
           --passphrase file:ca.pass
       firstlight ca revoke line-ca --batch batch-1 --root-passphrase keyring:ca/root
       openssl verify -crl_check -CRLfile line-ca/batch-1.crl.pem -CAfile line-ca/root.pem \\
