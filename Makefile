@@ -33,8 +33,8 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -c 'from firstlight.umqtt import simple_source; simple_source()'
 	touch $@
 
-demo: $(READY) ## a bare virtual board to its first telemetry, on this machine alone
-	$(BIN)/firstlight demo
+demo: $(READY) ## a bare virtual board to its first telemetry, alone on this machine; ATTESTATION=x509: by certificate
+	$(BIN)/firstlight demo $(if $(ATTESTATION),--attestation $(ATTESTATION))
 
 demo-line: $(READY) ## eight mixed virtual units through a factory line, one worn out, one pulled out
 	$(BIN)/firstlight demo --line

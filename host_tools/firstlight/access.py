@@ -1,14 +1,16 @@
 """Who may register: enrollments disabled and enabled again, and one unit kept out of its group.
 
 A unit of a group has no enrollment to disable. Microsoft's way is an individual one of the same
-registration id, disabled, which hides the group from that unit alone (azure/iot-dps/
-how-to-revoke-device-access-portal); it is marked, so that to enable the unit is to delete it.
+registration id, disabled, which hides the group from that unit alone, whatever it attests by: DPS
+looks for it by the id. For a unit by certificate it has the leaf, or, where nobody has that, keys
+that do not matter (azure/iot-dps/how-to-revoke-device-access-portal, Disallow specific devices
+from an X.509 enrollment group). It is marked, so that to enable the unit is to delete it.
 Never touches a hub: who is assigned stays known there until its registry says otherwise.
 """
 
 from dataclasses import dataclass
 
-from .azure import Kind, Service, individual
+from .azure import Kind, Service, symmetric
 from .azurecalls import Json, plain
 from .errors import UsageError
 
@@ -28,7 +30,8 @@ def switch(service: Service, kind: Kind, name: str, enabled: bool) -> Change:
     """Let an enrollment's devices register, or not; raise UsageError if there is none."""
     found = service.find(kind, name)
     if found is None:
-        raise UsageError(f"nothing is enrolled as {name}")
+        hint = "; a unit of a group: firstlight enroll revoke" if kind == "enrollments" else ""
+        raise UsageError(f"nothing is enrolled as {name}{hint}")
     mark = _mark(found)
     if enabled and mark is not None:
         service.delete(kind, name, found)
@@ -40,15 +43,17 @@ def switch(service: Service, kind: Kind, name: str, enabled: bool) -> Change:
     return Change(told, *_place(record, name))
 
 
-def revoke(service: Service, unit: str, primary_b64: str = "") -> Change:
+def revoke(service: Service, unit: str, attestation: Json | None = None) -> Change:
     """Keep one unit from registering, whether it is enrolled for itself or in a group.
 
-    primary_b64: its key, so that DPS tells it that it is disabled; "": it is told 401.
+    attestation: by its own key or leaf, so that DPS tells it that it is disabled; None: by a key
+    that is nobody's, and it is told 401.
     """
     found, record = service.find("enrollments", unit), service.registration(unit)
     hub, device_id = _place(record, unit)
     if found is None:
-        service.create("enrollments", unit, _barrier(unit, primary_b64, hub))
+        barrier = _barrier(unit, attestation or symmetric(""), hub)
+        service.create("enrollments", unit, barrier)
         told = f"{unit} is kept out of its group by a disabled enrollment of its own"
         told += "" if record else "; DPS knows no registration of it: is that its id?"
     else:
@@ -99,12 +104,13 @@ def _switched(service: Service, kind: Kind, name: str, found: Json, enabled: boo
     return f"{name} is {status}"
 
 
-def _barrier(unit: str, primary_b64: str, hub: str) -> Json:
-    wishes = {
+def _barrier(unit: str, attestation: Json, hub: str) -> Json:
+    return {
+        "registrationId": unit,
+        "attestation": attestation,
         "provisioningStatus": "disabled",
         "optionalDeviceInformation": {_MARK: {"hub": hub}},
     }
-    return individual(unit, primary_b64, wishes)
 
 
 def _mark(found: Json) -> Json | None:

@@ -1,7 +1,9 @@
 """The DPS service REST API, as much as enrolling needs: at Azure, or at the local one.
 
 Changes only what it read: a change carries the etag of what was found, so that nobody else's is
-lost. Keys come from key_pair() alone (azure/iot-dps, service.json 2021-10-01; protocol.md 7).
+lost. Keys come from key_pair() alone (azure/iot-dps, service.json 2021-10-01; protocol.md 7). The
+policy by which DPS issues certificates is known to a newer version alone, which is a preview: one
+enrollment is asked for, and written with it, under that one, where the service has it.
 """
 
 import re
@@ -19,6 +21,8 @@ from .errors import ServiceError, UsageError
 __all__ = ["Connection", "Service", "parse_connection"]
 
 API_VERSION = "2021-10-01"
+PREVIEW = "2025-07-01-preview"
+POLICY = "credentialPolicyName"  # the one field that only the preview has
 MOST_AT_ONCE = 10  # enrollments in a bulk call (protocol.md 7)
 Kind = Literal["enrollments", "enrollmentGroups"]
 _ID: dict[Kind, str] = {"enrollments": "registrationId", "enrollmentGroups": "enrollmentGroupId"}
@@ -39,16 +43,26 @@ class Service:
 
     def __init__(self, connection: Connection, root_pem: Path | None = None) -> None:
         self._calls = Calls(connection, root_pem, API_VERSION)
+        self._newest = PREVIEW  # until the service says that it does not have it
 
     def find(self, kind: Kind, name: str) -> Json | None:
         """Return an enrollment without its keys; None if there is none of that name."""
-        return self._found(_path(kind, name), _ID[kind], name)
+        path, field = _path(kind, name), _ID[kind]
+        try:
+            return self._found(path, field, name, self._newest)
+        except ServiceError as error:
+            if error.status != 400 or self._newest == API_VERSION:
+                raise
+        found = self._found(path, field, name)
+        self._newest = API_VERSION
+        return found
 
     def create(self, kind: Kind, name: str, document: Json) -> Json:
         """Create an enrollment; raise UsageError if there is one: nothing is written over."""
         if self.find(kind, name) is not None:
             raise UsageError(f"{name} is enrolled already; it was left as it is")
-        return self._object("PUT", _path(kind, name), document)
+        version = PREVIEW if POLICY in document else API_VERSION
+        return self._object("PUT", _path(kind, name), document, version)
 
     def replace(self, kind: Kind, name: str, document: Json) -> Json:
         """Replace an enrollment by a document that find() gave, changed; its keys stay.
@@ -67,7 +81,8 @@ class Service:
                 zip(("primaryKey", "secondaryKey"), pair, strict=True)
             )
         wanted = document | {"attestation": attestation}
-        return self._changed("PUT", _path(kind, name), name, document, wanted)
+        version = PREVIEW if POLICY in document else API_VERSION
+        return changed(self._calls, "PUT", _path(kind, name), name, document, wanted, version)
 
     def delete(self, kind: Kind, name: str, found: Json) -> None:
         """Delete an enrollment as find() gave it; raise ServiceError if it was changed since."""
@@ -113,7 +128,7 @@ class Service:
         answer = self._object("POST", _path(kind, name) + "/attestationmechanism")
         pair = answer.get("symmetricKey")
         if not isinstance(pair, dict):
-            raise NoKeys(f"{name} is not enrolled with symmetric keys")
+            raise NoKeys(f"{name} is not enrolled with symmetric keys{_instead(answer)}")
         names = ("primaryKey", "secondaryKey")
         try:
             first, second = (keys.checked(pair.get(n, ""), f"the service's {n}") for n in names)
@@ -121,10 +136,10 @@ class Service:
             raise ServiceError(f"the keys of {name}: {error}") from None
         return first, second
 
-    def _found(self, path: str, field: str, name: str) -> Json | None:
+    def _found(self, path: str, field: str, name: str, version: str = API_VERSION) -> Json | None:
         """What is there under a name, which it must have itself: it may be written back."""
         try:
-            found = self._object("GET", path)
+            found = self._object("GET", path, None, version)
         except ServiceError as error:
             if error.status == 404:
                 return None
@@ -133,14 +148,15 @@ class Service:
             raise ServiceError(f"GET {path}: the answer is not about {name}")
         return found
 
-    def _object(self, method: str, path: str, body: Json | None = None) -> Json:
-        return object_of(self._calls.ask(method, path, body), f"{method} {path}")
-
-    def _changed(
-        self, method: str, path: str, name: str, found: Json, body: Json | None = None
+    def _object(
+        self, method: str, path: str, body: Json | None = None, version: str = API_VERSION
     ) -> Json:
+        reply = self._calls.ask(method, path, body, version=version)
+        return object_of(reply, f"{method} {path}")
+
+    def _changed(self, method: str, path: str, name: str, found: Json) -> Json:
         """One change under the etag of what was found."""
-        return changed(self._calls, method, path, name, found, body)
+        return changed(self._calls, method, path, name, found)
 
     def _pages(self, path: str) -> Iterator[Json]:
         headers = {"x-ms-max-item-count": str(_PAGE)}
@@ -158,15 +174,27 @@ def individual(registration_id: str, primary_b64: str, wishes: Json) -> Json:
 
     The second key, which DPS wants beside a given one, is then random, and nobody's.
     """
+    attestation = symmetric(primary_b64)
+    return {"registrationId": registration_id, "attestation": attestation, **wishes}
+
+
+def symmetric(primary_b64: str) -> Json:
+    """The attestation by keys, as individual() has it."""
     attestation: Json = {"type": "symmetricKey"}
     if primary_b64:
         second = b64encode(secrets.token_bytes(32)).decode()
         attestation["symmetricKey"] = {"primaryKey": primary_b64, "secondaryKey": second}
-    return {"registrationId": registration_id, "attestation": attestation, **wishes}
+    return attestation
 
 
 def changed(
-    calls: Calls, method: str, path: str, name: str, found: Json, body: Json | None = None
+    calls: Calls,
+    method: str,
+    path: str,
+    name: str,
+    found: Json,
+    body: Json | None = None,
+    version: str = "",
 ) -> Json:
     """Change what was found, under its etag; raise ServiceError that says if somebody else did.
 
@@ -176,7 +204,7 @@ def changed(
     if etag is None:
         raise ServiceError(f"{name} came without an etag to change it by; it was left as it is")
     try:
-        reply = calls.ask(method, path, body, {"If-Match": f'"{etag[1]}"'})
+        reply = calls.ask(method, path, body, {"If-Match": f'"{etag[1]}"'}, version)
     except ServiceError as error:
         if error.status != 412:
             raise
@@ -186,6 +214,12 @@ def changed(
             412,
         ) from None
     return object_of(reply, f"{method} {path}")
+
+
+def _instead(answer: Json) -> str:
+    """What it is enrolled with, if the service says so."""
+    kind = {"x509": "an X.509 certificate", "tpm": "a TPM"}.get(str(answer.get("type")))
+    return f", but with {kind}, whose private key nobody has but the device" if kind else ""
 
 
 def _path(kind: Kind, name: str) -> str:

@@ -105,13 +105,17 @@ class Calls:
         path: str,
         body: Json | None = None,
         headers: Mapping[str, str] | None = None,
+        version: str = "",
     ) -> Reply:
-        """One request; raise ServiceError for a refusal, for no answer, for one without end."""
+        """One request; raise ServiceError for a refusal, for no answer, for one without end.
+
+        version: of the API, if it is not the usual one.
+        """
         place = self._connection
         expires_at = int(time.time()) + _TOKEN_S
         name = place.host.partition(":")[0]
         token = keys.token(name, place.key_b64, expires_at, place.policy)
-        url = f"https://{place.host}/{path}?api-version={self._version}"
+        url = f"https://{place.host}/{path}?api-version={version or self._version}"
         said = {"Authorization": token, **(headers or {})}
         reply = asked(method, url, said, body, self._tls)
         if not 200 <= reply.status < 300:

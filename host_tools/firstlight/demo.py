@@ -1,16 +1,18 @@
 """The whole story on one machine: a bare board goes in, telemetry in a hub comes out, twice.
 
 Every part is the real one: the service API enrolls, mpremote's transport injects, MicroPython
-runs the firmware, MQTT goes over verified TLS. Prints nothing: tell(who, text) is the caller's.
+runs the firmware, MQTT goes over verified TLS. By certificate there is a third act, in which the
+board's is about to end and DPS issues the next. Prints nothing: tell(who, text) is the caller's.
 """
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import azure, keys
+from .certdemo import CertifiedLine
 from .emulator.events import Event
 from .emulator.hub.telemetry import Message
 from .emulator.running import RunningAzure, running_azure
@@ -27,6 +29,7 @@ Tell = Callable[[str, str], None]
 WIFI = ("firstlight", "a network that only this board sees")
 _GROUP = "demo-line"
 _TELEMETRY_S = 60.0
+_SETTINGS = Settings(mqtt_port=0, https_port=0, retry_after_s=1)
 APP = """\
 import gc
 INTERVAL_S = 1
@@ -46,56 +49,100 @@ class Story:
     first_boot: list[str]
     second_boot: list[str]
     received: list[Message]
+    third_boot: list[str] = field(default_factory=list)
 
 
-def play(folder: Path, tell: Tell) -> Story:
-    """Play it in folder, which must be empty; raise ToolError for the first step that fails."""
-    settings = Settings(mqtt_port=0, https_port=0, retry_after_s=1, folder=folder / "azure")
+@dataclass(frozen=True)
+class Line:
+    """What a factory has for a board. proof_of: a name's part of an identity, with its secret.
+
+    root: of the CA that signed it, DER; None: it is by key.
+    """
+
+    proof_of: Callable[[str], dict[str, Any]]
+    root: bytes | None = None
+
+
+def play(folder: Path, tell: Tell, attestation: str = "symmetric-key") -> Story:
+    """Play it in folder, which must be empty; raise ToolError for the first step that fails.
+
+    attestation: symmetric-key, or x509.
+    """
+    settings = replace(_SETTINGS, folder=folder / "azure")
     with running_azure(settings, lambda event: _tell_event(event, tell)) as local:
         tell("azure", f"DPS, hubs and a clock are up, id scope {local.id_scope}")
         board = make(folder / "board", wifi=dict([WIFI]))
-        name = _prepare(board, _enrolled(local, tell), local, tell)
+        by_certificate = attestation == "x509"
+        factory = CertifiedLine(folder / "ca", folder / "azure", tell) if by_certificate else None
+        line = _certified(factory, local) if factory else _keyed(local, tell)
+        name = _prepare(board, line, local, tell)
         first = _boot(board, local, name, 1, tell)
         tell("you", "cut its power, and give it back")
         second = _boot(board, local, name, 4, tell)
+        third = _renewed(board, factory, local, tell) if factory else []
         received = local.telemetry(name)
     _require(any("dps" in line for line in first), "the first boot did not ask DPS")
     _require(not any("dps" in line for line in second), "the second boot asked DPS again")
     tell("hub", f"{len(received)} messages received; the second boot went straight to the hub")
-    return Story(name, first, second, received)
+    return Story(name, first, second, received, third)
 
 
-def _enrolled(local: RunningAzure, tell: Tell) -> str:
-    """Enroll a group as an operator would; return its primary key."""
-    connection = azure.parse_connection(local.connection_string)
-    service = azure.Service(connection, local.root_pem)
+def _service(local: RunningAzure) -> azure.Service:
+    return azure.Service(azure.parse_connection(local.connection_string), local.root_pem)
+
+
+def _certified(factory: CertifiedLine, local: RunningAzure) -> Line:
+    factory.open(_service(local), _GROUP)
+    return Line(factory.section, factory.root)
+
+
+def _keyed(local: RunningAzure, tell: Tell) -> Line:
+    """Enroll a group as an operator would, and derive its boards' keys from its own."""
+    service = _service(local)
     attestation = {"type": "symmetricKey"}
     service.create(
         "enrollmentGroups", _GROUP, {"enrollmentGroupId": _GROUP, "attestation": attestation}
     )
     tell("host", f"enrolled group {_GROUP} through the service API; its key stays here")
-    return service.key_pair("enrollmentGroups", _GROUP)[0]
+    group_key = service.key_pair("enrollmentGroups", _GROUP)[0]
+    return Line(lambda name: {"symmetric_key": {"primary": keys.derive(group_key, name)}})
 
 
-def _prepare(board: VirtualBoard, group_key: str, local: RunningAzure, tell: Tell) -> str:
-    """Inject an identity into the bare board over its serial port; return its name."""
+def _prepare(
+    board: VirtualBoard, line: Line, local: RunningAzure, tell: Tell, what: str = "a bare board"
+) -> str:
+    """Inject an identity into the board over its serial port; return its name."""
     with board, Repl(board.port or "") as repl:
-        tell("host", f"a bare board answers on {board.port}")
+        tell("host", f"{what} answers on {board.port}")
         name = "virtual-" + repl.unique_id().hex()
-        document = _document(name, keys.derive(group_key, name), local)
+        document = _document(name, local) | line.proof_of(name)
         files = plan(loads_mpy(repl.implementation().mpy), roots_from(local.root_pem))
-        done = inject(repl, document, [_fast(file) for file in files], lambda _: None)
+        done = inject(repl, document, [_fast(file) for file in files], lambda _: None, line.root)
         tell("host", f"injected {len(done.written)} files as {name}")
-        tell("host", "the board signed a fresh nonce: it holds its key")
+        how = "shook hands over TLS with its certificate" if line.root else "signed a fresh nonce"
+        tell("host", f"the board {how}: it holds its key")
     return name
 
 
-def _document(name: str, device_key: str, local: RunningAzure) -> dict[str, Any]:
+def _renewed(
+    board: VirtualBoard, factory: CertifiedLine, local: RunningAzure, tell: Tell
+) -> list[str]:
+    """Have the board come from a shelf, its certificate about to end, and be issued another."""
+    tell("you", "give it a certificate that lay on a shelf until four hours before its end")
+    name = _prepare(board, Line(factory.old_section, factory.root), local, tell, "it")
+    lines = _boot(board, local, name, len(local.telemetry(name)) + 1, tell)
+    issued = any("on trial" in line for line in lines)
+    _require(issued, "DPS issued no certificate to the board")
+    _require(any("renewed" in line for line in lines), "the new certificate was not taken")
+    tell("dps", "issued it the next one, by the CSR that was made with its key")
+    return lines
+
+
+def _document(name: str, local: RunningAzure) -> dict[str, Any]:
     return {
         "version": 1,
         "id_scope": local.id_scope,
         "registration_id": name,
-        "symmetric_key": {"primary": device_key},
         "endpoint": "localhost",
         "port": local.mqtt_port,
         "ntp": f"{local.host}:{local.sntp_port}",

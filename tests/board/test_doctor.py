@@ -21,14 +21,15 @@ from firstlight.doctor.examine import Wishes, examine
 from firstlight.doctor.findings import Findings, Life
 from firstlight.doctor.listening import listen
 from firstlight.doctor.verdict import judge
-from firstlight.emulator.running import RunningAzure, running_azure
-from firstlight.emulator.settings import Settings
+from firstlight.emulator.running import RunningAzure
 from firstlight.errors import BoardError
 from firstlight.groupkey import MemoryKey
 from firstlight.repl import Repl
+from tests.board.ward import azure
 from tests.e2e.bench import NAME, WIFI, Bench
 from tests.e2e.flashed import flash
 
+__all__ = ("azure",)  # a fixture
 FILL = """\
 n = 0
 while True:
@@ -37,19 +38,6 @@ while True:
     n += 1
 """
 OTHER_B64 = b64encode(b"another key, which is not enrolled").decode()
-
-
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAzure]:
-    settings = Settings(
-        mqtt_port=0,
-        https_port=0,
-        retry_after_s=0,
-        polls_before_assigned=0,
-        folder=tmp_path_factory.mktemp("azure"),
-    )
-    with running_azure(settings) as running:
-        yield running
 
 
 class Ward:

@@ -1,6 +1,10 @@
 """A local Azure for a module's tests of `firstlight enroll`, and what they do with it."""
 
+import json
+import ssl
+import tempfile
 import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,11 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstlight import azure
+from firstlight.attesting import common_name
 from firstlight.cli.enroll import enroll
 from firstlight.custody import write_private
 from firstlight.emulator.running import RunningAzure, running_azure
 from firstlight.emulator.settings import Settings
-from tests.interop.places import register_by_https
+from tests.certificates import Issued
+from tests.interop.places import PATIENCE_S, register_by_https
 
 Call = Callable[..., Result]
 
@@ -65,5 +71,38 @@ def registers(local: RunningAzure, name: str, key_b64: str) -> str:
     """The status that a device gets; an HTTP status for a refusal."""
     try:
         return str(register_by_https(local, name, key_b64)["status"])
+    except urllib.error.HTTPError as error:
+        return str(error.code)
+
+
+def registers_by(local: RunningAzure, issued: Issued) -> str:
+    """The status that a device gets by its certificate, over HTTPS; HTTP's for a refusal."""
+    tls = ssl.create_default_context(cafile=str(local.root_pem))
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as both:
+        both.write(issued.chain_pem + issued.key_pem)
+        both.flush()
+        tls.load_cert_chain(both.name)
+    name = common_name(issued.certificate)
+    place = f"{local.id_scope}/registrations/{name}"
+    at = f"https://{local.host}:{local.https_port}/{place}"
+
+    def ask(method: str, path: str, body: bytes | None) -> dict[str, str]:
+        wanted = urllib.request.Request(
+            f"{at}/{path}?api-version=2021-06-01",
+            body,
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(wanted, timeout=PATIENCE_S, context=tls) as answer:
+            found: dict[str, str] = json.loads(answer.read())
+            return found
+
+    try:
+        found = ask("PUT", "register", json.dumps({"registrationId": name}).encode())
+        for _ in range(9):
+            if found["status"] != "assigning":
+                break
+            found = ask("GET", f"operations/{found['operationId']}", None)
+        return found["status"]
     except urllib.error.HTTPError as error:
         return str(error.code)

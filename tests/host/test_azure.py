@@ -176,8 +176,8 @@ def test_an_answer_that_is_too_long_is_no_answer(local: RunningAzure) -> None:
 def test_a_long_refusal_is_cut(local: RunningAzure) -> None:
     body = json.dumps({"message": "x" * 3000, "errorCode": 400000}).encode()
     with (
-        another(local, head("400 Bad Request", len(body)) + body) as (service, _),
-        pytest.raises(ServiceError, match=r"400 x{256}, code 400000$"),
+        another(local, head("403 Forbidden", len(body)) + body) as (service, _),
+        pytest.raises(ServiceError, match=r"403 x{256}, code 400000$"),
     ):
         service.find("enrollments", "a")
 

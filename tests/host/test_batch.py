@@ -212,6 +212,24 @@ def test_the_units_that_a_line_has_proven_are_a_batch(
     assert "f7" not in said
 
 
+def test_units_that_have_certificates_are_not_enrolled_by_keys(call: Call, tmp_path: Path) -> None:
+    chip, place = "a1b2c3d4e5f6", tmp_path / "line.db"
+    with Record.open(place, "station-1", notes=tmp_path / "notes") as record:
+        name = record.claim(chip, f"esp32-{chip}")
+        for stage, facts in (("inject", {"certificate": "ab" * 32}), ("prove", {})):
+            record.append(
+                stage=stage, outcome="done", chip_id=chip, registration_id=name, facts=facts
+            )
+    refused = call("batch", "--from-record", place)
+    assert "have certificates, esp32-a1b2c3d4e5f6 first" in str(refused.exception)
+    with Record.open(place, "station-1", notes=tmp_path / "notes") as record:
+        facts = {"device_key": "0123456789abcdef"}
+        record.append(
+            stage="inject", outcome="done", chip_id=chip, registration_id=name, facts=facts
+        )
+    assert "would be enrolled" in told(call("batch", "--from-record", place, "--dry-run"))
+
+
 def test_devices_that_the_service_refuses_are_named_one_by_one(call: Call, tmp_path: Path) -> None:
     result = call("batch", ids_file(tmp_path, ["no-1", "no-2"]), "--hub", "no hub")
     assert isinstance(result.exception, ServiceError)

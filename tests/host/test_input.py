@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -147,4 +148,24 @@ def test_a_demo_that_is_ended_leaves_nothing_behind(
         demo.send_signal(number)
         demo.stdout.read()
     assert demo.wait(20) == 128 + number
+    assert not list(tmp_path.glob("firstlight-*"))
+
+
+def test_a_second_ctrl_c_does_not_end_the_clean_up_of_a_demo(tmp_path: Path) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    demo = subprocess.Popen(
+        [*FIRSTLIGHT, "demo", "--attestation", "x509"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert demo.stdout is not None
+    with demo.stdout:
+        assert any(b"signed a certificate for" in line for line in demo.stdout)
+        assert list(tmp_path.glob("firstlight-*"))
+        while demo.poll() is None:  # whenever it comes
+            demo.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                demo.wait(0.01)
+    assert demo.returncode in (130, -signal.SIGINT)  # the latter: once everything was done
     assert not list(tmp_path.glob("firstlight-*"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from firstlight import access, azure, azurecalls
+from firstlight.attesting import facts
 from firstlight.azurecalls import Connection, Json, Reply
 from firstlight.azurehub import Registry
 from firstlight.errors import ServiceError, UsageError
@@ -18,7 +19,10 @@ WHOLE: Json = {
     "registrationId": "u1",
     "deviceId": "u1",
     "etag": '"abc"',
-    "attestation": {"type": "symmetricKey"},
+    "attestation": {
+        "type": "symmetricKey",
+        "x509": {"clientCertificates": {"primary": {"info": {"subjectName": "CN=u1"}}}},
+    },
     "symmetricKey": {"primaryKey": KEY, "secondaryKey": KEY},
     "provisioningStatus": "enabled",
     "optionalDeviceInformation": {"keptOutOfItsGroup": {"hub": "h.example"}},
@@ -66,6 +70,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "list": lambda: list(at.each("enrollments")),
         "keys": lambda: at.key_pair("enrollments", "u1"),
         "hub": lambda: hub.switch("u1", False),
+        "facts": lambda: facts((at.find("enrollments", "u1") or {}).get("attestation")),
     }
 
 

@@ -8,6 +8,8 @@ import pytest
 from firstlight.doctor.findings import (
     Air,
     Assignment,
+    Certificate,
+    Chain,
     Dps,
     Files,
     Findings,
@@ -55,6 +57,30 @@ GONE = Air({}, 2)
 OLD = replace(ROOT, ends_at=NOW - 1)
 
 
+DAY = 86400
+LEAF = Certificate(ME.registration_id, "batch 1", "ab" * 32, NOW - 9 * DAY, NOW + 900 * DAY)
+BATCH = Certificate("batch 1", "the root", "cd" * 32, NOW - 9 * DAY, NOW + 900 * DAY)
+CERTIFIED = replace(ME, fingerprints={}, by_certificate=True)
+
+
+def certified(*chains: Chain, **changes: Any) -> Findings:
+    """A board by certificate that is well, but for what changes."""
+    usual: dict[str, Any] = {
+        "identity": CERTIFIED,
+        "chains": chains or (chain(LEAF, BATCH),),
+        "in_group": None,
+    }
+    return replace(WELL, **(usual | changes))
+
+
+def chain(*certificates: Certificate, number: int = 0, fault: str = "") -> Chain:
+    return Chain(number, certificates, fault)
+
+
+OVER = replace(LEAF, ends_at=NOW - DAY)
+NEXT = chain(replace(LEAF, fingerprint="ef" * 32), BATCH, number=1)
+
+
 def sick(**changes: Any) -> Findings:
     return replace(WELL, **changes)
 
@@ -69,6 +95,9 @@ def sick(**changes: Any) -> Findings:
         (sick(identity=None, wrong="none"), "it has no identity: give it one"),
         (sick(identity=None, wrong="unread"), "its firmware cannot read its identity"),
         (sick(identity=None, wrong="torn"), "its identity cannot be used (torn)"),
+        (sick(identity=None, wrong="no room"), "too small to be examined as it runs"),
+        (sick(identity=None, wrong="no room", life=Life()), "too small for its identity"),
+        (certified(unproven="a key of nobody"), "cannot prove its certificate (a key of nobody)"),
         (sick(chip_id="a1b2c3d4e5f7"), "is another chip's, and this one is a1b2c3d4e5f7"),
         (sick(in_group=False), "its key is not the one of this group"),
         (sick(dps=Dps(401, told="Unauthorized")), "DPS refuses its key (401)"),
@@ -85,7 +114,7 @@ def sick(**changes: Any) -> Findings:
         (sick(clock_off_s=-86400), "its clock is off by -86400 s"),
         (sick(roots=()), "it has no trust root that can be read"),
         (sick(roots=(OLD,)), "its trust roots expired (DigiCert Global Root G2)"),
-        (sick(dps=Dps(trusted=False, told="x")), "do not vouch for DPS's certificate"),
+        (sick(dps=Dps(trusted=False, told="x")), "do not vouch for DPS's certificate (x)"),
         (sick(dps=Dps(404)), "no registration of esp32-a1b2c3d4e5f6 in 0ne00111111 (404)"),
         (sick(dps=Dps(404), assignment=Assignment("h", "d", "another")), "no registration of"),
         (sick(dps=Dps(200, "assigning")), "has not assigned it to a hub (200 assigning)"),
@@ -95,6 +124,44 @@ def sick(**changes: Any) -> Findings:
         (sick(dps=Dps(200, "failed", told="no hub (code 400208)")), "failed at DPS (no hub"),
         (sick(dps=Dps(400, told="Invalid")), "DPS refuses it (400 Invalid)"),
         (sick(files=Files(True, (), ("/a", "/b", "/c", "/d"))), "(/a, /b, /c and 1 more differ)"),
+        (certified(chain(LEAF, fault="it is odd")), "do not fit together (it is odd): give it"),
+        (certified(chain(OVER, BATCH)), "certificate expired (esp32-a1b2c3d4e5f6, 2027-01-14)"),
+        (
+            certified(chain(LEAF, replace(BATCH, ends_at=NOW))),
+            "its certificate expired (batch 1, 2027-01-15)",
+        ),
+        (
+            certified(chain(replace(LEAF, begins_at=NOW + DAY))),
+            "good only from 2027-01-16 on (esp32-a1b2c3d4e5f6)",
+        ),
+        (
+            certified(chain(OVER), chain(OVER, number=1), renewal=Trial(1, 1, 0)),
+            "its certificate expired",
+        ),
+        (
+            certified(dps=Dps(401, told="Invalid certificate. (code 401002)")),
+            "DPS refuses its certificate (401 Invalid certificate. (code 401002))",
+        ),
+        (
+            certified(
+                chain(OVER), chain(LEAF, number=1), renewal=Trial(1, 1, 0), dps=Dps(401, told="x")
+            ),
+            "the factory's certificate expired (2027-01-14), and DPS takes no other of it",
+        ),
+        (certified(in_group=False), "its certificates do not lead to this CA"),
+        (certified(dps=Dps(200, "disabled")), "is disabled at DPS"),
+        (
+            certified(life=Life("hub", "ProtocolError CONNACK refused, code 5")),
+            "hub.example refuses its certificate (ProtocolError CONNACK refused, code 5)",
+        ),
+        (
+            certified(dps=None, life=Life("hub", "ProtocolError CONNACK refused, code 5")),
+            "its last try failed (ProtocolError CONNACK refused, code 5)",
+        ),
+        (
+            certified(clock_off_s=-86400),
+            "its clock is off by -86400 s, so that no certificate is good to it",
+        ),
         (sick(free_bytes=4096), "its flash is full (4096 bytes free)"),
         (sick(life=Life(app="TypeError")), "its app.py fails (TypeError)"),
         (sick(life=Life("fault", "KeyError")), "its firmware met a bug (KeyError)"),
@@ -142,6 +209,27 @@ def test_the_earliest_cause_speaks() -> None:
         (sick(life=Life(before="OSError 104")), "before its last reset it met this: OSError 104"),
         (sick(life=Life(reset="watchdog")), "its last reset was its watchdog's"),
         (sick(in_group=None, clock_off_s=None, stored=None), "everything is in order"),
+        (certified(), "everything is in order"),
+        (certified(chain(OVER), NEXT, renewal=Trial(1, 1, 0)), "everything is in order"),
+        (
+            certified(NEXT, chain(OVER, number=2), renewal=Trial(1, 2, 0)),
+            "the certificate that it uses now is not good, and an older one is",
+        ),
+        (
+            certified(chain(LEAF, BATCH), chain(number=2), renewal=Trial(2, 2, 0)),
+            "the certificate that it uses now is not good, and an older one is",
+        ),
+        (certified(chain(replace(LEAF, ends_at=NOW + 9 * DAY))), "everything is in order"),
+        (
+            certified(chain(replace(LEAF, begins_at=NOW - 900 * DAY, ends_at=NOW + 9 * DAY))),
+            "its certificate expires in 9 days, and it cannot ask for another: inject it anew",
+        ),
+        (
+            certified(
+                chain(replace(LEAF, ends_at=NOW + 9)), identity=replace(CERTIFIED, renews=True)
+            ),
+            "its certificate expires in 1 day, and it asks DPS for the next",
+        ),
         (sick(air=None), "in order, but whether it gets onto its network was not seen"),
         (sick(air=Air({"home": -50})), "in order, but whether it gets onto its network"),
         (sick(air=GONE, identity=replace(ME, ethernet=True)), "everything is in order"),
@@ -176,3 +264,17 @@ def test_the_table_shows_every_finding() -> None:
     empty = dict(rows(Findings("/dev/ttyUSB0", NOW)))
     assert empty["MicroPython"] == "no answer"
     assert empty["DPS"] == "not asked"
+
+
+def test_the_table_shows_every_certificate_and_which_is_in_use() -> None:
+    found = certified(chain(OVER, BATCH), NEXT, renewal=Trial(0, 1, 0))
+    table = dict(rows(found))
+    assert table["certificate"].startswith("esp32-a1b2c3d4e5f6 by batch 1, EXPIRED 2027-01-14")
+    assert table["certificate, above"].endswith("SHA-256 " + "cd" * 32)
+    assert table["certificate 1, chain"] == "in order, leaf first, up to the root; on trial"
+    good = dict(rows(replace(found, renewal=Trial(1, 1, 0))))
+    assert good["certificate 1, chain"] == "in order, leaf first, up to the root; the good one"
+    failed = dict(rows(replace(found, renewal=Trial(0, 1, 3))))
+    assert failed["certificate 1, chain"] == "in order, leaf first, up to the root; failed 3 times"
+    shown = certified(dps=Dps(200, "assigned", "hub.example", key="factory's certificate"))
+    assert dict(rows(shown))["DPS"] == "200 assigned to hub.example with its factory's certificate"

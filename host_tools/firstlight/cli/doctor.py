@@ -9,17 +9,20 @@ from typing import Any
 
 import click
 
+from .. import attesting
 from ..doctor.examine import Wishes, examine
 from ..doctor.findings import Findings
 from ..doctor.table import rows
 from ..doctor.verdict import Verdict, judge
 from . import options
 from .options import group_key_option
+from .service import certificate_option
 
 
 @click.command()
 @click.option("--port", required=True, help="Its serial port: /dev/ttyUSB0, COM3, socket://...")
 @group_key_option("--group-key", "the key of the group that it should belong to")
+@certificate_option("--ca-certificate", "The CA to which its certificates should lead")
 @click.option(
     "--root",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -43,7 +46,9 @@ def doctor(port: str, as_json: bool, **wishes: Any) -> None:
 
     Nothing on it is changed, and no secret leaves it but as a fingerprint; it is reset to go on
     with its work. DPS is asked from this PC, with a token that the board signs for five minutes;
-    nothing is registered. Ends with 0 if everything is in order, with 1 if not.
+    by certificate the board asks itself, through this PC, which carries what TLS says and cannot
+    read it, and lends it the time if its clock is off. Nothing is registered. Ends with 0 if
+    everything is in order, with 1 if not.
 
     \b
     Examples:
@@ -65,6 +70,7 @@ def _wishes(said: dict[str, Any]) -> Wishes:
     return Wishes(
         listen_s=said["listen_s"],
         group=options.group_key(source, "the group key") if source else None,
+        ca=attesting.read(said["ca_certificate"]) if said["ca_certificate"] else None,
         join=not said["no_join"],
         ask_dps=not said["no_dps"],
         root=said["root"],

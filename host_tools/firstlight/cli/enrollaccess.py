@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from .. import access, azure, keys
+from .. import access, attesting, azure, keys
 from ..azure import Kind
+from ..azurecalls import Json
 from ..azurehub import Registry
 from ..errors import UsageError
 from . import options
 from .options import group_key_option, secret, source_option
-from .service import service, service_options
+from .service import certificate_option, service, service_options
 
 KINDS: dict[str, Kind] = {"group": "enrollmentGroups", "device": "enrollments"}
 _HUB_TOO = (
@@ -70,12 +71,14 @@ def enable(
 @click.argument("unit")
 @click.option("--delete", is_flag=True, help="Delete its own enrollment, instead of disabling it.")
 @group_key_option("--group-key", "its group's key: DPS then tells it that it is disabled, not 401")
+@certificate_option("--certificate", "Its leaf, for a group by certificates, to the same end")
 @_hub_option
 @service_options
 def revoke(
     unit: str,
     delete: bool,
     group_key: str | None,
+    certificate: Path | None,
     hub_connection: str | None,
     connection: str,
     root: Path | None,
@@ -86,19 +89,36 @@ def revoke(
     enrollment of its own, which must stay, and its registration record is deleted; the others of
     the group are let in as before.
 
+    DPS looks for that enrollment by the registration id alone, so it keeps out a unit whose
+    certificate nobody has at hand, too: by a key that is made for it and is nobody's. It holds
+    for every certificate of that name: the factory's, and any that DPS issued since.
+
     \b
-    Example:
+    Examples:
       firstlight enroll revoke esp32-a1b2c3 --connection file:dps.txt --hub-connection file:hub.txt
+      firstlight enroll revoke esp32-a1b2c3 --connection file:dps.txt --certificate leaf.pem
     """
     name = keys.registration_id(unit)
-    if delete and group_key:
-        raise UsageError("--group-key is for a unit of a group, which has nothing to --delete")
+    if delete and (group_key or certificate):
+        raise UsageError(
+            "--group-key and --certificate are for a unit of a group: it has nothing to --delete"
+        )
+    if group_key and certificate:
+        raise UsageError("its group is by keys or by certificates: name one of the two")
+    own = _own(name, group_key, certificate)
     at, hub = service(connection, root), _registry(hub_connection, root)
-    own = options.group_key(group_key, "the group key").derive(name) if group_key else ""
     if delete:
         _delete(at, name, hub)
     else:
         _tell(access.revoke(at, name, own), hub, False)
+
+
+def _own(name: str, group_key: str | None, certificate: Path | None) -> Json:
+    """What a unit's own enrollment knows it by; a fresh key, which is nobody's, if by nothing."""
+    if certificate is not None:
+        return attesting.of_device(name, certificate, None, expired=True)
+    key_b64 = options.group_key(group_key, "the group key").derive(name) if group_key else ""
+    return azure.symmetric(key_b64)
 
 
 def _delete(at: azure.Service, name: str, hub: Registry | None) -> None:

@@ -160,13 +160,25 @@ def _from_file(path: str) -> list[str]:
 
 
 def _from_record(url: str) -> list[str]:
-    """Every unit that proved its key on the line, in the order in which they came."""
+    """Every unit that proved its key on the line, in the order in which they came.
+
+    Raise UsageError if one of them has a certificate: an enrollment by key would hide its group.
+    """
     from ..record.record import Record  # noqa: PLC0415  a database's libraries, for few
 
+    found: dict[str, bool] = {}  # whether an id's last injection was by certificate
+    proven: dict[str, None] = {}
     with Record.read(url) as record:
-        proven = (
-            one.registration_id
-            for one in record.entries()
-            if (one.stage, one.outcome) == ("prove", "done")
+        for one in record.entries():
+            if one.facts.keys() & {"device_key", "certificate"}:
+                found[one.registration_id] = "certificate" in one.facts
+            if one.registration_id and (one.stage, one.outcome) == ("prove", "done"):
+                proven[one.registration_id] = None
+    certified = [name for name in proven if found.get(name)]
+    if certified:
+        raise UsageError(
+            f"{len(certified)} of the record's units have certificates, {certified[0]} first: the "
+            "group of their CA lets them in (firstlight enroll group --ca-certificate), and a key "
+            "of its own would shut each out"
         )
-        return [keys.registration_id(name) for name in dict.fromkeys(proven) if name]
+    return [keys.registration_id(name) for name in proven]

@@ -12,14 +12,16 @@ from typing import Any
 
 import click
 
+from ..attesting import facts
 from ..azurecalls import Json
 from ..errors import UsageError
 from .enrollaccess import KINDS
 from .service import service, service_options
 
+_CERTIFICATE = ("certificate", "sha256Thumbprint", "notAfterUtc")  # the first, or its CA's name
 _ENROLLMENTS = (
     "id", "provisioningStatus", "attestation", "deviceId", "createdDateTimeUtc",
-    "lastUpdatedDateTimeUtc", "etag",
+    "lastUpdatedDateTimeUtc", "etag", *_CERTIFICATE,
 )  # fmt: skip
 _RECORDS = (
     "id", "status", "substatus", "assignedHub", "deviceId", "errorCode", "errorMessage",
@@ -68,4 +70,6 @@ def _cell(document: Json, column: str) -> str:
         value = document.get("registrationId") or document.get("enrollmentGroupId") or ""
     if column == "attestation":
         value = value.get("type", "") if isinstance(value, dict) else ""
+    if column in _CERTIFICATE:
+        value = facts(document.get("attestation"))[_CERTIFICATE.index(column)]
     return "".join(c if c.isprintable() else "?" for c in str(value))

@@ -24,6 +24,12 @@ def service_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     return connection(root(verb))
 
 
+def certificate_option(flag: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for a certificate's file. what: whose it is."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.option(flag, type=path, metavar="FILE", help=f"{what} (PEM or DER, no key).")
+
+
 def service(connection: str, root: Path | None) -> azure.Service:
     """The service behind the two options above."""
     text = secret(connection, "the connection string")

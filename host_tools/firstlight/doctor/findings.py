@@ -7,6 +7,8 @@ was not asked for.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+CLOCK_S = 300  # off by so much, a token or a certificate may be refused
+
 
 @dataclass(frozen=True)
 class Files:
@@ -19,7 +21,10 @@ class Files:
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity without its secrets. fingerprints: of its keys, by name (keys.fingerprint)."""
+    """The identity without its secrets. fingerprints: of its keys, by name (keys.fingerprint).
+
+    by_certificate: it has no keys, but certificates (Chain). renews: and a CSR, to ask for more.
+    """
 
     id_scope: str
     registration_id: str
@@ -28,6 +33,41 @@ class Identity:
     networks: tuple[str, ...] = ()
     ethernet: bool = False
     fingerprints: dict[str, str] = field(default_factory=dict)
+    by_certificate: bool = False
+    renews: bool = False
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one says. fingerprint: SHA-256 of its DER, in hex; the times are Unix seconds."""
+
+    subject: str
+    issuer: str
+    fingerprint: str
+    begins_at: int
+    ends_at: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the board shows of itself in TLS, leaf first. number: 0 for the factory's, or issued.
+
+    fault: why no service takes it, whatever its date; "" if it fits together.
+    """
+
+    number: int
+    certificates: tuple[Certificate, ...] = ()
+    fault: str = ""
+
+    @property
+    def leaf(self) -> Certificate | None:
+        """The board's own."""
+        return self.certificates[0] if self.certificates else None
+
+    def is_good_at(self, at: int) -> bool:
+        """Whether it would be taken at a time, as far as it can be told from itself."""
+        dated = all(one.begins_at <= at < one.ends_at for one in self.certificates)
+        return bool(self.certificates) and dated and not self.fault
 
 
 @dataclass(frozen=True)
@@ -94,11 +134,15 @@ class Root:
 
 @dataclass(frozen=True)
 class Trial:
-    """The newer roots, by number; 0: the factory's (firmware/trust.py)."""
+    """The newer roots, by number, or certificates; 0: the factory's (firmware/trust.py).
+
+    asked_at: when a certificate was asked for last, Unix seconds; 0: never.
+    """
 
     good: int
     newest: int
     tries: int
+    asked_at: int = 0
 
     @property
     def in_use(self) -> int:
@@ -110,7 +154,8 @@ class Trial:
 class Dps:
     """What DPS says of the device. status: HTTP's, 0 for no answer; state: the registration's.
 
-    key: which of its keys was signed with; trusted: whether the board's roots vouch for DPS.
+    key: which of its keys was signed with, or what it showed; trusted: whether the board's roots
+    vouch for DPS.
     """
 
     status: int = 0
@@ -123,7 +168,11 @@ class Dps:
 
 @dataclass(frozen=True)
 class Findings:
-    """All of it. read_at: Unix seconds, the PC's. wrong: why there is no identity."""
+    """All of it. read_at: Unix seconds, the PC's. wrong: why there is no identity.
+
+    in_group: whether its key is the named group's, or its certificates lead to the named CA.
+    unproven: why its key is not its certificate's; "" if nothing says so.
+    """
 
     port: str
     read_at: int
@@ -135,6 +184,9 @@ class Findings:
     identity: Identity | None = None
     wrong: str = ""
     in_group: bool | None = None
+    chains: tuple[Chain, ...] | None = None
+    unproven: str = ""
+    renewal: Trial | None = None
     life: Life = Life()
     assignment: Assignment | None = None
     stored: int | None = None
@@ -148,6 +200,13 @@ class Findings:
     def as_json(self) -> dict[str, Any]:
         """The same, as JSON takes it."""
         return asdict(self)
+
+
+def used_chain(findings: Findings) -> Chain | None:
+    """What the board shows a hub next: the newest that was issued, or the factory's."""
+    number = findings.renewal.in_use if findings.renewal else 0
+    by_number = {chain.number: chain for chain in findings.chains or ()}
+    return by_number.get(number) or by_number.get(0)
 
 
 def used_roots(findings: Findings) -> list[Root]:

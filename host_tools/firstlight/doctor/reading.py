@@ -9,7 +9,7 @@ import re
 import time
 from binascii import a2b_base64
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from types import NoneType
 from typing import Any
@@ -18,17 +18,28 @@ from ..keys import FINGERPRINT_TEXT, fingerprint_of
 from ..repl import BoardExecError, Repl
 from ..stage import StagedFile, loads_mpy, plan
 from . import certificates, probes
-from .findings import Air, Assignment, Files, Identity, Life, Root, Trial
+from .findings import Air, Assignment, Chain, Files, Identity, Life, Root, Trial
 
 _TOKEN_S = 300
 _AT_ONCE = 32  # paths in a question
-_TRIAL = ("good", "trial", "tries")
+_TRIAL = ("good", "trial", "tries", "asked")
 _HOST = re.compile("[A-Za-z0-9.-]{1,253}")
 _JOIN_S = 25  # for a network (firmware/wifi.py)
 _KEYS = ("primary", "secondary")
 _MOST_NETWORKS = 8  # of an identity
+_MOST_IN_CHAIN = 4
 _SCAN_S = 30
-Kept = tuple[Assignment | None, Trial | None, int | None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the board keeps beside its files. renewed: the name of the leaf that renewal is of."""
+
+    assignment: Assignment | None = None
+    trial: Trial | None = None
+    renewal: Trial | None = None
+    renewed: str = ""
+    stored: int | None = None
 
 
 class Reading:
@@ -57,8 +68,14 @@ class Reading:
         return Files(own, tuple(missing), tuple(differing))
 
     def identity(self) -> tuple[Identity | None, str]:
-        """The identity, or None and why there is none; "unread" for: it could not be told."""
-        told = self._asked(probes.IDENTITY % FINGERPRINT_TEXT)
+        """The identity, or None and why there is none.
+
+        "unread": it could not be told; "no room": the board's memory does not hold the question.
+        """
+        try:
+            told = _object(self._repl.exec(probes.IDENTITY % FINGERPRINT_TEXT))
+        except BoardExecError as error:
+            return None, "no room" if error.kind == "MemoryError" else "unread"
         if "wrong" in told:
             return None, _plain(told["wrong"]) or "unread"
         try:
@@ -75,6 +92,8 @@ class Reading:
                 tuple(_plain(name) for name in told["networks"][:_MOST_NETWORKS]),
                 bool(told["ethernet"]),
                 {n: fingerprint_of(bytes.fromhex(mark)) for n, mark in marks.items()},
+                told.get("x509") is True,
+                told.get("csr") is True,
             ), ""
         except (KeyError, TypeError, ValueError, AttributeError):
             return None, "unread"
@@ -93,16 +112,36 @@ class Reading:
         return Life(**known)
 
     def store(self) -> Kept:
-        """The hub that it keeps, its newer roots, and how many messages wait on its flash."""
+        """The hub that it keeps, its newer roots and certificates, and how many messages wait."""
         told = self._asked(probes.STORE)
-        kept, roots, stored = (told.get(name) for name in ("assignment", "roots", "stored"))
+        kept, stored = told.get("assignment"), told.get("stored")
         assignment = None
         if isinstance(kept, dict) and isinstance(kept.get("hub"), str):
             names = (_plain(kept.get(name)) for name in ("hub", "device_id", "whose"))
             assignment = Assignment(*names)
-        numbers = [roots.get(n, 0) if isinstance(roots, dict) else 0 for n in _TRIAL]
-        trial = Trial(*numbers) if told and all(type(n) is int for n in numbers) else None
-        return assignment, trial, stored if type(stored) is int else None
+        trial, renewal = (_trial(told.get(name)) if told else None for name in ("roots", "cert"))
+        cert = told.get("cert")
+        renewed = _plain(cert.get("whose")) if isinstance(cert, dict) else ""
+        count = stored if type(stored) is int else None
+        return Kept(assignment, trial, renewal, renewed, count)
+
+    def factory_chain(self) -> list[bytes]:
+        """The DER of the certificates in its identity, leaf first."""
+        lines = self._text(probes.CHAIN).splitlines()[:_MOST_IN_CHAIN]
+        return [_unb64(line.strip()) for line in lines]
+
+    def chains(
+        self, me: Identity, kept: Kept, factory: Sequence[bytes]
+    ) -> tuple[tuple[Chain, ...], Trial | None]:
+        """The certificates that it proves itself with, the factory's first; and which it uses."""
+        first = certificates.chain(0, factory, me.registration_id)
+        leaf, found = first.leaf, [first]
+        if leaf is None or kept.renewal is None or kept.renewed != leaf.fingerprint[:16]:
+            return (first,), None
+        for number in sorted({kept.renewal.good, kept.renewal.newest} - {0}):
+            ders = [der for _, der in sorted(self._ders(f"/cert{number}"))]
+            found.append(certificates.chain(number, ders, me.registration_id))
+        return tuple(found), kept.renewal
 
     def make_room(self) -> None:
         """Let go of what ran on the board, once it was asked."""
@@ -156,25 +195,27 @@ class Reading:
         found = []
         for line in self._text(probes.ROOTS % folder).splitlines():
             name, _, text = line.strip().partition(" ")
-            try:
-                found.append((_plain(name), a2b_base64(text)))
-            except ValueError:
-                found.append((_plain(name), b""))
+            found.append((_plain(name), _unb64(text)))
         return found
 
     def _asked(self, code: str, timeout_s: float | None = None) -> dict[str, Any]:
         """The JSON object that code prints; {} if it fails there, or prints something else."""
-        try:
-            found = json.loads(self._text(code, timeout_s) or "{}")
-        except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return _object(self._text(code, timeout_s))
 
     def _text(self, code: str, timeout_s: float | None = None) -> str:
         try:
             return self._repl.exec(code, timeout_s).decode("utf-8", "replace").strip()
         except BoardExecError:
             return ""
+
+
+def _object(text: bytes | str) -> dict[str, Any]:
+    """The JSON object that it is; {} for anything else."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _in_effect(file: StagedFile, there: dict[str, str]) -> tuple[str, str]:
@@ -189,6 +230,19 @@ def _right(file: StagedFile, sources: dict[str, StagedFile], path: str) -> set[s
     found = sources.get(path)
     data = file.data if path == file.path else found.data if found else b""
     return {sha256(data).hexdigest()}
+
+
+def _trial(found: Any) -> Trial | None:
+    """A record of what is on trial; None if it is not one, and all 0 if there is none."""
+    numbers = [found.get(n, 0) if isinstance(found, dict) else 0 for n in _TRIAL]
+    return Trial(*numbers) if all(type(n) is int and n >= 0 for n in numbers) else None
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        return a2b_base64(text)
+    except ValueError:
+        return b""
 
 
 def _plain(text: Any) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from .findings import Findings, Life, Root
-from .verdict import date
+from .certified import date
+from .findings import Chain, Findings, Life, Root
 
 _MOST = 6  # names in a row
 _EARLIEST_AT = 1767225600  # 2026-01-01 (firmware/dates.py)
@@ -56,8 +56,11 @@ def _identity(found: Findings) -> Iterator[tuple[str, str]]:
     yield "identity", f"{me.registration_id} in {me.id_scope} at {me.endpoint}"
     for name, fingerprint in me.fingerprints.items():
         yield f"{name} key", f"fingerprint {fingerprint}"
+    for chain in found.chains or ():
+        yield from _chain(found, chain)
     if found.in_group is not None:
-        yield "group key", "its own" if found.in_group else "another group's"
+        what = "CA" if me.by_certificate else "group key"
+        yield what, "its own" if found.in_group else "another group's"
     if me.ethernet:
         yield "network", "Ethernet"
 
@@ -79,6 +82,26 @@ def _life(life: Life) -> Iterator[tuple[str, str]]:
         "messages dropped": life.dropped,
     }
     yield from ((name, str(number)) for name, number in numbers.items() if number is not None)
+
+
+def _chain(found: Findings, chain: Chain) -> Iterator[tuple[str, str]]:
+    """Whose the certificates are, who signed them, until when; and whether they are in use."""
+    name = f"certificate {chain.number}" if chain.number else "certificate"
+    for at, one in enumerate(chain.certificates):
+        word = "until" if one.ends_at > found.read_at else "EXPIRED"
+        yield (
+            name if not at else f"{name}, above",
+            f"{one.subject} by {one.issuer}, {word} {date(one.ends_at)}, "
+            f"SHA-256 {one.fingerprint}",
+        )
+    last = chain.certificates[-1].issuer if chain.certificates else "-"
+    state = [chain.fault or f"in order, leaf first, up to {last}"]
+    trial = found.renewal
+    if trial is not None and chain.number:
+        on_trial = trial.in_use == trial.newest != trial.good
+        state.append("the good one" if chain.number == trial.good else
+                     "on trial" if on_trial else f"failed {trial.tries} times")  # fmt: skip
+    yield f"{name}, chain", "; ".join(state)
 
 
 def _clock(found: Findings) -> str:
@@ -112,7 +135,7 @@ def _dps(found: Findings) -> Iterator[tuple[str, str]]:
         return
     parts = [str(dps.status or ""), dps.state, dps.hub and f"to {dps.hub}", dps.told]
     if dps.key != "primary":
-        parts.append(f"with its {dps.key} key")
+        parts.append(f"with its {dps.key}{'' if 'certificate' in dps.key else ' key'}")
     yield "DPS", " ".join(part for part in parts if part) or "-"
 
 

@@ -6,11 +6,10 @@ be so only at this bench. Never guesses: what was not read is no cause.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from .findings import Findings, used_roots
+from .certified import bad_certificate, expiry, refused_by_dps, refused_by_hub, unproven
+from .findings import CLOCK_S, Findings, used_roots
 
-CLOCK_S = 300  # off by so much, a token or a certificate may be refused
 FULL_BYTES = 8192  # the least that an injection needs beside its files
 _PAST_CLOCK = ("register", "serve", "hub")
 _SHOWN = 3
@@ -31,8 +30,8 @@ def judge(found: Findings) -> Verdict:
         sentence = cause(found)
         if sentence:
             return Verdict(sentence, False)
-    unseen = _unseen(found)
-    return Verdict("everything is in order" + (f", but {unseen}" if unseen else ""), True)
+    but = expiry(found) or _unseen(found) or _told_before(found)
+    return Verdict("everything is in order" + (f", but {but}" if but else ""), True)
 
 
 def _no_micropython(found: Findings) -> str:
@@ -74,6 +73,16 @@ def _no_identity(found: Findings) -> str:
         return ""
     if found.wrong == "none":
         return "it has no identity: give it one: firstlight inject"
+    if found.wrong == "no room" and found.life.phase:
+        return (
+            "its memory is too small to be examined as it runs, and that says nothing of its "
+            "identity: watch its console, or inject it anew with fewer certificates"
+        )
+    if found.wrong == "no room":
+        return (
+            "its memory is too small for its identity: inject it anew with fewer certificates, "
+            "of EC P-256 instead of RSA, or with a smaller payload"
+        )
     if found.wrong == "unread":
         return "its firmware cannot read its identity, it may be damaged: firstlight inject"
     return f"its identity cannot be used ({found.wrong}): give it a new one: firstlight inject"
@@ -90,6 +99,11 @@ def _foreign_key(found: Findings) -> str:
             f"its identity, {me.registration_id}, is another chip's, and this one is "
             f"{found.chip_id}: give it its own: firstlight inject"
         )
+    if found.in_group is False and me.by_certificate:
+        return (
+            "its certificates do not lead to this CA: name the CA of its batch, or give it a new "
+            "identity: firstlight inject"
+        )
     if found.in_group is False:
         return (
             "its key is not the one of this group: give it the group's own: firstlight inject; "
@@ -102,7 +116,7 @@ def _refused_by_dps(found: Findings) -> str:
     dps, me = found.dps, found.identity
     if dps is None or me is None:
         return ""
-    if dps.status == 401:
+    if dps.status == 401 and not me.by_certificate:
         return (
             f"DPS refuses its key (401): {me.registration_id} is enrolled in {me.id_scope} with "
             "another one, revoked, or not at all: look with firstlight enroll show, enroll it, or "
@@ -147,8 +161,14 @@ def _no_time(found: Findings) -> str:
             "HTTPS, or name one that it reaches: firstlight inject --ntp"
         )
     if off_s is not None and abs(off_s) > CLOCK_S and life.phase in _PAST_CLOCK:
+        me = found.identity
+        what = (
+            "no certificate is good to it"
+            if me and me.by_certificate
+            else "its tokens are refused"
+        )
         return (
-            f"its clock is off by {off_s} s, so that its tokens are refused: look at the time "
+            f"its clock is off by {off_s} s, so that {what}: look at the time "
             "server that it asks, or name another: firstlight inject --ntp"
         )
     return ""
@@ -164,8 +184,9 @@ def _no_trust(found: Findings) -> str:
         return f"its trust roots expired ({used[0].subject}): new ones: firstlight inject"
     if found.dps is not None and not found.dps.trusted:
         return (
-            "its trust roots do not vouch for DPS's certificate: give it the roots of "
-            f"{found.identity.endpoint if found.identity else 'DPS'}: firstlight inject, --root"
+            f"its trust roots do not vouch for DPS's certificate ({found.dps.told}): give it the "
+            f"roots of {found.identity.endpoint if found.identity else 'DPS'}: firstlight inject, "
+            "--root"
         )
     return ""
 
@@ -229,11 +250,15 @@ _CAUSES: tuple[Cause, ...] = (
     _no_firmware,
     _no_identity,
     _foreign_key,
+    bad_certificate,
+    unproven,
+    refused_by_dps,
     _refused_by_dps,
     _no_network,
     _no_time,
     _no_trust,
     _unknown_to_dps,
+    refused_by_hub,
     _other_firmware,
     _full,
     _last_error,
@@ -241,13 +266,18 @@ _CAUSES: tuple[Cause, ...] = (
 
 
 def _unseen(found: Findings) -> str:
-    """What a good verdict does not rest on, or leaves open."""
+    """What a good verdict does not rest on."""
     if found.dps is None:
         return "DPS was not asked"
     if not found.dps.status:
         return f"DPS could not be asked from here ({found.dps.told})"
     if found.identity and not found.identity.ethernet and not _was_on_air(found):
         return "whether it gets onto its network was not seen"
+    return ""
+
+
+def _told_before(found: Findings) -> str:
+    """What it met earlier, and got over."""
     if found.life.before:
         return f"before its last reset it met this: {found.life.before}"
     if found.life.reset == "watchdog":
@@ -266,8 +296,3 @@ def _some(names: tuple[str, ...]) -> str:
 
 def _joined(names: tuple[str, ...]) -> str:
     return ", ".join(names)
-
-
-def date(at: int) -> str:
-    """Unix seconds as a day."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
