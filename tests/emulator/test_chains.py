@@ -156,10 +156,9 @@ def test_a_signature_is_not_the_name_of_a_ca() -> None:
     assert "its issuer, CN=Somebody, which is not known" in trouble([leaf, LOWER, UPPER], ROOT)[0]
 
 
-@pytest.mark.parametrize(
-    ("at", "word"), [(NOW - 10 * YEAR_S, "not valid yet"), (NOW + 10 * YEAR_S, "has expired")]
-)
-def test_a_leaf_out_of_its_time_proves_nothing(at: float, word: str) -> None:
+@pytest.mark.parametrize(("years", "word"), [(-10, "not valid yet"), (10, "has expired")])
+def test_a_leaf_out_of_its_time_proves_nothing(years: int, word: str) -> None:
+    at = NOW + years * YEAR_S
     why, message = trouble([LEAF, LOWER, UPPER], ROOT, at=at)
     assert why == f"CN=dev-1 {'is ' if word.startswith('not') else ''}{word}"
     assert message == "Invalid certificate."
