@@ -17,7 +17,7 @@ from binascii import a2b_base64
 
 import flash_probe
 from board_probe import Board
-from flash_probe import BLOCK, Flash, PowerCut, mount
+from flash_probe import Flash, PowerCut, mount
 
 OUR_OWN = (
     "certificate", "verdict", "renew", "folders", "der", "dates", "trust", "filestore", "wake",
@@ -228,22 +228,6 @@ def do_write(path, size):
         file.write(b"\x30" * size)
 
 
-def do_remove(path):
-    try:
-        os.remove(path)
-    except OSError:
-        for name in os.listdir(path):
-            os.remove(path + "/" + name)
-        os.rmdir(path)
-
-
-def do_fill(spare):
-    """Fill the flash up to spare blocks."""
-    with open("/ballast", "wb") as file:
-        while os.statvfs("/")[3] > spare:
-            file.write(bytes(BLOCK))
-
-
 def do_cut(name, *args):
     """Cut the power at every write of a step in turn, the write left out and half done. Return
     the states that the next boot found, once each; the number of cuts; the states in the end:
@@ -303,7 +287,7 @@ def forget():
 
 
 def run(name, args):
-    return globals()["do_" + name](*args)
+    return (globals().get("do_" + name) or getattr(flash_probe, "do_" + name))(*args)
 
 
 def main(asked):

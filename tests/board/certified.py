@@ -6,9 +6,10 @@ the firmware's own. What DPS issues, and what the hub says, is a script.
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from firstlight.layout import firmware_folder
 from firstlight.stage import compiled
@@ -67,9 +68,10 @@ OLD = section(DUE)
 NEW = issued()
 
 
-def compile_firmware(folder: Path) -> Path:
-    """Fill an empty folder with the firmware as boards get it; return it."""
-    top = firmware_folder()
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the firmware as boards get it."""
+    top, folder = firmware_folder(), tmp_path_factory.mktemp("firmware")
     (folder / "aziot").mkdir()
     for path in (*top.glob("*.py"), *top.glob("aziot/*.py")):
         made = (folder / path.relative_to(top)).with_suffix(".mpy")
@@ -77,8 +79,9 @@ def compile_firmware(folder: Path) -> Path:
     return folder
 
 
-def player(on_micropython: Any, firmware: Path) -> Play:
-    """Run steps on a board with this identity. firmware: of compile_firmware()."""
+@pytest.fixture
+def play(on_micropython: Any, firmware: Path) -> Play:
+    """Run steps on a board with this identity."""
 
     def run(x509: dict[str, Any], *steps: list[Any], **asked: Any) -> list[Any]:
         given = {
@@ -99,8 +102,8 @@ def renewed(play: Play, *steps: list[Any], hubs: tuple[Any, ...], **asked: Any) 
     return play(OLD, ["boot"], ["steps", NEW, *hubs], *steps, **asked)[1:]
 
 
-@contextmanager
-def knowing_hub() -> Iterator[int]:
+@pytest.fixture
+def hub() -> Iterator[int]:
     """The port of a hub that knows the factory's devices and the cloud's."""
     context = server_wants(peers.server_context(FACTORY), ROOT)
     server_wants(context, CLOUD.above[-1])

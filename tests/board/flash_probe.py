@@ -1,5 +1,6 @@
 """Runs on MicroPython: a littlefs flash in RAM, mounted as a board's `/`, whose power can go."""
 
+import os
 import sys
 
 import vfs
@@ -73,6 +74,23 @@ class Flash:
 def mount(device):
     """Lay a flash at /, the PC's files at /pc."""
     vfs.mount(vfs.VfsLfs2(device, **LFS), "/")
+
+
+def do_fill(spare):
+    """A step: fill the flash up to spare blocks."""
+    with open("/ballast", "wb") as file:
+        while os.statvfs("/")[3] > spare:
+            file.write(bytes(BLOCK))
+
+
+def do_remove(path):
+    """A step: remove a file, or a folder of files."""
+    try:
+        os.remove(path)
+    except OSError:
+        for name in os.listdir(path):
+            os.remove(path + "/" + name)
+        os.rmdir(path)
 
 
 def begin(blocks):

@@ -1,7 +1,5 @@
 """certificate.py on real MicroPython: what a board shows, whatever befalls its flash."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,31 +13,17 @@ from tests.board.certified import (
     NEW,
     OLD,
     Play,
-    compile_firmware,
+    firmware,
+    hub,
     identity,
-    knowing_hub,
     lines,
-    player,
+    play,
     renewed,
     section,
 )
 from tests.board.issuing import PKCS1, PKCS8, SEC1, b64, ec_key, key_der, rsa_key
 
-
-@pytest.fixture(scope="module")
-def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_firmware(tmp_path_factory.mktemp("firmware"))
-
-
-@pytest.fixture
-def play(on_micropython: Any, firmware: Path) -> Play:
-    return player(on_micropython, firmware)
-
-
-@pytest.fixture
-def hub() -> Iterator[int]:
-    with knowing_hub() as port:
-        yield port
+__all__ = ("firmware", "hub", "play")  # fixtures
 
 
 @pytest.mark.parametrize(

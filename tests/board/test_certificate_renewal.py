@@ -1,7 +1,5 @@
 """certificate.py, renew.py and verdict.py on real MicroPython: when a new one comes, and stays."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,31 +15,17 @@ from tests.board.certified import (
     NEW,
     OLD,
     Play,
-    compile_firmware,
+    firmware,
+    hub,
     issued,
-    knowing_hub,
     lines,
-    player,
+    play,
     renewed,
     section,
 )
 from tests.board.issuing import Issuer, b64, ec_key
 
-
-@pytest.fixture(scope="module")
-def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_firmware(tmp_path_factory.mktemp("firmware"))
-
-
-@pytest.fixture
-def play(on_micropython: Any, firmware: Path) -> Play:
-    return player(on_micropython, firmware)
-
-
-@pytest.fixture
-def hub() -> Iterator[int]:
-    with knowing_hub() as port:
-        yield port
+__all__ = ("firmware", "hub", "play")  # fixtures
 
 
 def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(play: Play, hub: int) -> None:

@@ -15,7 +15,7 @@ from binascii import a2b_base64
 
 import flash_probe
 import vfs
-from flash_probe import BLOCK, Flash, PowerCut, mount
+from flash_probe import Flash, PowerCut, mount
 
 
 class Board:
@@ -132,22 +132,6 @@ def do_write(path, size):
         file.write(b"\x30" * size)
 
 
-def do_fill(spare):
-    """Fill the flash up to spare blocks."""
-    with open("/ballast", "wb") as file:
-        while os.statvfs("/")[3] > spare:
-            file.write(bytes(BLOCK))
-
-
-def do_remove(path):
-    try:
-        os.remove(path)
-    except OSError:
-        for name in os.listdir(path):
-            os.remove(path + "/" + name)
-        os.rmdir(path)
-
-
 def do_mkdir(path):
     os.mkdir(path)
 
@@ -228,7 +212,7 @@ def forget():
 
 
 def run(name, args):
-    return globals()["do_" + name](*args)
+    return (globals().get("do_" + name) or getattr(flash_probe, "do_" + name))(*args)
 
 
 def main(asked):
