@@ -63,7 +63,7 @@ def _outlived(found: Findings) -> str:
     factory, used = found.chains[0] if found.chains else None, used_chain(found)
     if factory is None or used is None or factory.leaf is None or used.leaf is None:
         return ""
-    if used is factory or not factory.leaf.ends_at <= found.read_at < used.leaf.ends_at:
+    if not factory.leaf.ends_at <= found.read_at < used.leaf.ends_at:
         return ""
     return (
         f"the factory's certificate expired ({date(factory.leaf.ends_at)}), and DPS takes no "
